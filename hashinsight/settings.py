@@ -1,0 +1,229 @@
+"""Every setting, read from the environment (and from `.env` beside manage.py). An empty environment runs on SQLite.
+
+Each variable is described in `.env.example`. With DEBUG off, a missing SECRET_KEY stops the start.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+DATA_DIR = Path(env.str("HASHINSIGHT_DATA_DIR", default=str(BASE_DIR / "data")))
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+DEBUG = env.bool("DEBUG", default=True)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY and not DEBUG:
+    raise ImproperlyConfigured("SECRET_KEY is empty and DEBUG is off: set SECRET_KEY to 50 or more random characters (see .env.example).")
+SECRET_KEY = SECRET_KEY or "for-development-only-" + "0" * 32
+# With an empty list Django answers loopback names only while DEBUG is on.
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "django_prometheus",
+    "django_structlog",
+    "resilience",
+    "sites",
+    "miners",
+    "telemetry",
+    "commands",
+    "hashinsight",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "hashinsight.urls"
+WSGI_APPLICATION = "hashinsight.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.debug",
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database -------------------------------------------------------------------------------------------------------
+
+DATABASE_STATEMENT_TIMEOUT = env.int("DATABASE_STATEMENT_TIMEOUT", default=30)  # seconds, PostgreSQL only
+
+
+def _database(url: str) -> dict[str, Any]:
+    """The connection of `url`, with what each engine needs to survive several writing processes."""
+    database: dict[str, Any] = env.db_url_config(url)
+    options = database.setdefault("OPTIONS", {})
+    if database["ENGINE"].endswith("sqlite3"):
+        options.update(
+            transaction_mode="IMMEDIATE",
+            timeout=20,
+            init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32000;",
+        )
+        return database
+    milliseconds = DATABASE_STATEMENT_TIMEOUT * 1000
+    options.setdefault("connect_timeout", 5)
+    options.setdefault("options", f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout=60000")
+    database.update(CONN_MAX_AGE=300, CONN_HEALTH_CHECKS=True)
+    return database
+
+
+DATABASES = {"default": _database(env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'hashinsight.sqlite3'}")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Cache ----------------------------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if REDIS_URL:
+    CACHES["default"] = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 5, "SOCKET_TIMEOUT": 5, "IGNORE_EXCEPTIONS": True},
+    }
+
+# --- Background work --------------------------------------------------------------------------------------------------
+
+# `timeout` < `retry`, one attempt, failures acknowledged: a task that was killed must not come back for ever.
+Q_CLUSTER = {
+    "name": "hashinsight",
+    "label": "Background work",
+    "orm": "default",
+    "workers": env.int("HASHINSIGHT_CLUSTER_WORKERS", default=4),
+    "timeout": 240,
+    "retry": 300,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "queue_limit": 1,
+    "bulk": 1,
+    "poll": 0.5,
+    "recycle": 500,
+    "save_limit": 1000,
+    "guard_cycle": 1,
+}
+
+# --- Polling, retention, uploads ---------------------------------------------------------------------------------------
+
+POLL_DEADLINE_S = env.int("HASHINSIGHT_POLL_DEADLINE_S", default=50)
+POLL_MISFIRE_GRACE_S = env.int("HASHINSIGHT_POLL_MISFIRE_GRACE_S", default=30)
+POLL_ATTEMPTS = env.int("HASHINSIGHT_POLL_ATTEMPTS", default=3)
+POLL_CONNECT_TIMEOUT_S = env.float("HASHINSIGHT_POLL_CONNECT_TIMEOUT_S", default=2.0)
+POLL_SEND_TIMEOUT_S = env.float("HASHINSIGHT_POLL_SEND_TIMEOUT_S", default=1.0)
+POLL_RECEIVE_TIMEOUT_S = env.float("HASHINSIGHT_POLL_RECEIVE_TIMEOUT_S", default=2.0)
+
+RETENTION_HISTORY_DAYS = env.int("HASHINSIGHT_RETENTION_HISTORY_DAYS", default=30)
+RETENTION_UPLOAD_LOG_DAYS = env.int("HASHINSIGHT_RETENTION_UPLOAD_LOG_DAYS", default=7)
+RETENTION_COMMAND_DAYS = env.int("HASHINSIGHT_RETENTION_COMMAND_DAYS", default=30)
+
+UPLOAD_MAX_RECORDS = env.int("HASHINSIGHT_UPLOAD_MAX_RECORDS", default=5_000)
+UPLOAD_MAX_BYTES = env.int("HASHINSIGHT_UPLOAD_MAX_BYTES", default=10_000_000)
+UPLOAD_MAX_UNPACKED_BYTES = env.int("HASHINSIGHT_UPLOAD_MAX_UNPACKED_BYTES", default=50_000_000)
+UPLOAD_RATE_PER_MINUTE = env.int("HASHINSIGHT_UPLOAD_RATE_PER_MINUTE", default=60)
+DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES
+
+COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
+COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
+
+# --- API ----------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "HashInsight collector API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- Language, time, static files -------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("HASHINSIGHT_TIME_ZONE", default="UTC")
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+
+# --- Security -----------------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_AGE = 86_400
+HASHINSIGHT_HTTPS = env.bool("HASHINSIGHT_HTTPS", default=False)  # on behind a TLS proxy
+if HASHINSIGHT_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+# --- Logs ---------------------------------------------------------------------------------------------------------------------
+
+LOG_FORMAT = env.str("HASHINSIGHT_LOG_FORMAT", default="console" if DEBUG or sys.stderr.isatty() else "json")
+LOG_LEVEL = env.str("HASHINSIGHT_LOG_LEVEL", default="INFO")

@@ -1,0 +1,103 @@
+"""The inventory: which miners a farm has, of which model, and where they stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from sites.models import Site
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+class MinerModel(models.Model):
+    """One model as its maker's data sheet describes it; nameplate figures, in the units of the wire."""
+
+    class Cooling(models.TextChoices):
+        AIR = "air", _("air")
+        HYDRO = "hydro", _("hydro")
+        IMMERSION = "immersion", _("immersion")
+
+    maker = models.CharField(_("maker"), max_length=50)
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    slug = models.SlugField(_("slug"), max_length=100, unique=True)
+    aliases = models.JSONField(_("reported as"), default=list, blank=True, help_text=_("Names that firmware reports for this model."))
+    hashrate_ghs = models.FloatField(_("hash rate, GH/s"))
+    power_consumption = models.FloatField(_("power, W"))
+    efficiency = models.FloatField(_("efficiency, J/TH"))
+    boards = models.PositiveSmallIntegerField(_("hashboards"))
+    fans = models.PositiveSmallIntegerField(_("fans"))
+    chips_per_board = models.PositiveSmallIntegerField(_("chips a board"), null=True, blank=True)
+    cooling = models.CharField(_("cooling"), max_length=10, choices=Cooling.choices, default=Cooling.AIR)
+    temperature_max = models.FloatField(_("highest temperature, °C"), null=True, blank=True)
+    frequency_min = models.FloatField(_("lowest frequency, MHz"), null=True, blank=True)
+    frequency_max = models.FloatField(_("highest frequency, MHz"), null=True, blank=True)
+    capabilities = models.JSONField(
+        _("capabilities"), default=list, blank=True, help_text=_("Command types that stock firmware carries out.")
+    )
+    released = models.PositiveSmallIntegerField(_("released"), null=True, blank=True)
+    source = models.CharField(_("source"), max_length=255, help_text=_("The data sheet the figures come from."))
+
+    class Meta:
+        ordering = ["maker", "name"]
+        verbose_name = _("miner model")
+        verbose_name_plural = _("miner models")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MinerQuerySet(models.QuerySet["Miner"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MinerQuerySet:
+        return self.filter(site__in=Site.objects.visible_to(user))
+
+    def polled(self, site: Site) -> MinerQuerySet:
+        """The miners of `site` that a poll round reads."""
+        return self.filter(site=site, is_enabled=True).exclude(ip_address="")
+
+
+class Miner(models.Model):
+    """One machine: what it is, where it stands and how it is reached. What it reports is telemetry's."""
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.PROTECT, related_name="miners")
+    miner_id = models.CharField(_("miner ID"), max_length=50, help_text=_("Its name on the wire, unique in the site."))
+
+    model = models.ForeignKey(MinerModel, verbose_name=_("model"), on_delete=models.SET_NULL, null=True, blank=True, related_name="miners")
+    ip_address = models.CharField(
+        _("address"), max_length=255, blank=True, help_text=_("IP address or host name; empty when only the collector knows it.")
+    )
+    port = models.PositiveIntegerField(_("port"), default=4028, validators=[MinValueValidator(1), MaxValueValidator(65_535)])
+    serial_number = models.CharField(_("serial number"), max_length=64, blank=True)
+    mac_address = models.CharField(_("MAC address"), max_length=17, blank=True)
+    worker_name = models.CharField(_("expected worker"), max_length=100, blank=True)
+    zone = models.CharField(_("zone"), max_length=50, blank=True)
+    rack = models.CharField(_("rack"), max_length=50, blank=True)
+    slot = models.CharField(_("slot"), max_length=50, blank=True)
+    is_enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: not polled and not counted."))
+    notes = models.TextField(_("notes"), blank=True)
+
+    discovered = models.BooleanField(
+        _("discovered"), default=False, editable=False, help_text=_("Registered by an upload or a scan, not by a person.")
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = MinerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["site", "miner_id"]
+        verbose_name = _("miner")
+        verbose_name_plural = _("miners")
+        constraints = [models.UniqueConstraint(fields=["site", "miner_id"], name="miner_id_unique_in_site")]
+        indexes = [
+            models.Index(fields=["serial_number"], name="miner_serial_number"),  # search and discovery
+            models.Index(fields=["mac_address"], name="miner_mac_address"),  # search and discovery
+            models.Index(fields=["ip_address"], name="miner_ip_address"),  # search
+            models.Index(fields=["site", "zone", "rack"], name="miner_place"),  # floor map
+        ]
+
+    def __str__(self) -> str:
+        return self.miner_id

@@ -1,0 +1,181 @@
+"""What miners reported: the newest state of each, and every reading at its own time.
+
+Columns carry the wire's names and units (GH/s, °C, MHz, W, J/TH, seconds, milliseconds). NULL means "not reported", 0 "reported zero".
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from miners.models import Miner
+from sites.models import CollectorKey, Site
+from telemetry.fields import RealField
+
+
+class Source(models.TextChoices):
+    """Which way a reading came in."""
+
+    POLLER = "poller", _("server poll")
+    COLLECTOR = "collector", _("collector upload")
+
+
+class Measurements(models.Model):
+    """The numbers of one reading, shared by the live row and the history row."""
+
+    online = models.BooleanField(_("online"), default=True)
+    mining_state = models.CharField(_("mining state"), max_length=12, null=True)
+    overall_health = models.CharField(_("health"), max_length=10, null=True)
+    hashrate_ghs = models.FloatField(_("hash rate, GH/s"), null=True)
+    hashrate_5s_ghs = models.FloatField(_("hash rate 5 s, GH/s"), null=True)
+    hashrate_expected_ghs = models.FloatField(_("expected hash rate, GH/s"), null=True)
+    temperature_avg = RealField(_("temperature avg, °C"), null=True)
+    temperature_min = RealField(_("temperature min, °C"), null=True)
+    temperature_max = RealField(_("temperature max, °C"), null=True)
+    frequency_avg = RealField(_("frequency, MHz"), null=True)
+    power_consumption = RealField(_("power, W"), null=True)
+    efficiency = RealField(_("efficiency, J/TH"), null=True)
+    accepted_shares = models.BigIntegerField(_("accepted shares"), null=True)
+    rejected_shares = models.BigIntegerField(_("rejected shares"), null=True)
+    hardware_errors = models.BigIntegerField(_("hardware errors"), null=True)
+    uptime_seconds = models.BigIntegerField(_("uptime, s"), null=True)
+    pool_latency_ms = RealField(_("pool latency, ms"), null=True)
+    latency_ms = RealField(_("latency, ms"), null=True)
+    boards_total = models.SmallIntegerField(_("boards"), null=True)
+    boards_healthy = models.SmallIntegerField(_("healthy boards"), null=True)
+    error_type = models.CharField(_("error type"), max_length=30, null=True)
+
+    class Meta:
+        abstract = True
+
+
+class MinerTelemetryLive(Measurements):
+    """The newest reading of one miner. Moves only forward in time; each value is the last one that was known.
+
+    Rewritten at every reading, so it has no index on a changing column and free room on each page (PostgreSQL keeps the updates on the
+    page, without touching indexes). Lists stand beside it in `MinerTelemetryDetail`.
+    """
+
+    miner = models.OneToOneField(Miner, verbose_name=_("miner"), on_delete=models.CASCADE, primary_key=True, related_name="live")
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="live_miners")
+    timestamp = models.DateTimeField(_("read at"))
+    received_at = models.DateTimeField(_("received at"))
+    last_online_at = models.DateTimeField(_("last online"), null=True)
+    source = models.CharField(_("source"), max_length=10, choices=Source.choices)
+
+    model = models.CharField(_("reported model"), max_length=100, null=True)
+    firmware_version = models.CharField(_("firmware"), max_length=50, null=True)
+    pool_url = models.CharField(_("pool"), max_length=255, null=True)
+    worker_name = models.CharField(_("worker"), max_length=100, null=True)
+    error_message = models.CharField(_("error"), max_length=500, null=True)
+
+    class Meta:
+        db_table = "miner_telemetry_live"
+        verbose_name = _("live reading")
+        verbose_name_plural = _("live readings")
+
+    def __str__(self) -> str:
+        return f"{self.miner_id} {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class MinerTelemetryDetail(models.Model):
+    """The lists of a miner's newest reading: boards, chips, fans, pools, error codes; JSON, in the wire's shape."""
+
+    miner = models.OneToOneField(Miner, verbose_name=_("miner"), on_delete=models.CASCADE, primary_key=True, related_name="detail")
+    timestamp = models.DateTimeField(_("read at"))
+    boards = models.TextField(_("boards"), default="[]")
+    temperature_chips = models.TextField(_("chip temperatures"), default="[]")
+    fan_speeds = models.TextField(_("fans"), default="[]")
+    pools = models.TextField(_("pools"), default="[]")
+    error_codes = models.TextField(_("error codes"), default="[]")
+
+    class Meta:
+        db_table = "miner_telemetry_detail"
+        verbose_name = _("live detail")
+        verbose_name_plural = _("live details")
+
+    def __str__(self) -> str:
+        return f"{self.miner_id} {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class MinerTelemetryHistory(Measurements):
+    """One reading of one miner at its own time, kept once whatever is replayed. Partitioned by day on PostgreSQL.
+
+    No foreign key in the database and no surrogate key: billions of rows are written and dropped by the day.
+    """
+
+    pk = models.CompositePrimaryKey("miner_id", "timestamp")
+    miner = models.ForeignKey(
+        Miner, verbose_name=_("miner"), on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="history"
+    )
+    timestamp = models.DateTimeField(_("read at"))
+
+    class Meta:
+        db_table = "miner_telemetry_history"
+        verbose_name = _("reading")
+        verbose_name_plural = _("readings")
+
+    def __str__(self) -> str:
+        return f"{self.miner_id} {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class CollectorUploadLog(models.Model):
+    """One upload of a collector and what became of it."""
+
+    class Status(models.TextChoices):
+        STORED = "stored", _("stored")
+        PARTIAL = "partial", _("stored in part")
+        REFUSED = "refused", _("refused")
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="upload_logs")
+    key = models.ForeignKey(CollectorKey, verbose_name=_("key"), on_delete=models.SET_NULL, null=True, related_name="upload_logs")
+    upload_time = models.DateTimeField(_("received"), db_index=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices)
+    received = models.PositiveIntegerField(_("records"), default=0)
+    processed = models.PositiveIntegerField(_("processed"), default=0)
+    inserted = models.PositiveIntegerField(_("new miners"), default=0)
+    updated = models.PositiveIntegerField(_("updated"), default=0)
+    duplicates = models.PositiveIntegerField(_("duplicates"), default=0)
+    online = models.PositiveIntegerField(_("online"), default=0)
+    offline = models.PositiveIntegerField(_("offline"), default=0)
+    error_count = models.PositiveIntegerField(_("refused records"), default=0)
+    errors = models.JSONField(_("errors"), default=list, help_text=_("The first refused records: index, field, reason."))
+    size_bytes = models.PositiveIntegerField(_("size, bytes"), default=0)
+    processing_ms = models.FloatField(_("processing, ms"), default=0)
+    client_address = models.GenericIPAddressField(_("from"), null=True)
+    device_id = models.CharField(_("device"), max_length=100, blank=True)
+    zone_id = models.CharField(_("zone"), max_length=50, blank=True)
+    mode = models.CharField(_("mode"), max_length=10, blank=True)
+    oldest_reading_at = models.DateTimeField(_("oldest reading"), null=True)
+    newest_reading_at = models.DateTimeField(_("newest reading"), null=True)
+    sequence_start = models.BigIntegerField(_("first sequence"), null=True)
+    sequence_end = models.BigIntegerField(_("last sequence"), null=True)
+
+    class Meta:
+        db_table = "collector_upload_logs"
+        ordering = ["-upload_time", "-pk"]
+        verbose_name = _("upload")
+        verbose_name_plural = _("uploads")
+        indexes = [models.Index(fields=["site", "-upload_time"], name="upload_log_site_time")]  # a site's last uploads
+
+    def __str__(self) -> str:
+        return f"{self.site_id} {self.upload_time:%Y-%m-%d %H:%M:%S}"
+
+
+class MinerPollState(models.Model):
+    """What the poller remembers of one miner between rounds. Written when it changes, not at every round."""
+
+    miner = models.OneToOneField(Miner, verbose_name=_("miner"), on_delete=models.CASCADE, primary_key=True, related_name="poll_state")
+    consecutive_failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    last_error_type = models.CharField(_("last error type"), max_length=30, blank=True)
+    last_error_message = models.CharField(_("last error"), max_length=500, blank=True)
+    last_success_at = models.DateTimeField(_("last success"), null=True)
+    joined_reads = models.BooleanField(_("answers joined commands"), null=True, help_text=_("Unknown until it was tried."))
+
+    class Meta:
+        db_table = "miner_poll_state"
+        verbose_name = _("poll state")
+        verbose_name_plural = _("poll states")
+
+    def __str__(self) -> str:
+        return f"{self.miner_id}: {self.consecutive_failures}"

@@ -1,0 +1,1 @@
+"""Starts what the tests run against. Loaded by pytest before Django's settings are read."""
