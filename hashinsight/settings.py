@@ -165,6 +165,17 @@ UPLOAD_MAX_BYTES = env.int("HASHINSIGHT_UPLOAD_MAX_BYTES", default=10_000_000)
 UPLOAD_MAX_UNPACKED_BYTES = env.int("HASHINSIGHT_UPLOAD_MAX_UNPACKED_BYTES", default=50_000_000)
 UPLOAD_RATE_PER_MINUTE = env.int("HASHINSIGHT_UPLOAD_RATE_PER_MINUTE", default=60)
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES
+# Requests a minute of one key or one person, each kind in its own sliding window; failures of one address.
+RATE_LIMITS = {
+    "upload": UPLOAD_RATE_PER_MINUTE,
+    "read": env.int("HASHINSIGHT_READ_RATE_PER_MINUTE", default=60),
+    "staff": env.int("HASHINSIGHT_STAFF_RATE_PER_MINUTE", default=300),
+    # A result that is not answered with 200 is never sent again, and a batch of hundreds is answered within seconds.
+    "result": env.int("HASHINSIGHT_RESULT_RATE_PER_MINUTE", default=3_000),
+    "failed_authentication": env.int("HASHINSIGHT_FAILED_AUTHENTICATION_RATE_PER_MINUTE", default=30),
+}
+# How many of our own proxies stand in front and append to X-Forwarded-For; 0: the peer's address is the client's.
+TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
 COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
 COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
@@ -177,6 +188,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "sites.api.error_response",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "HashInsight collector API",
