@@ -1,7 +1,8 @@
 """Which model of the catalogue a miner means by the name it reports.
 
-Firmware writes "Antminer S19j Pro (Vnish 1.2.6)", "M30S+VE40", "WhatsMiner M50S_VH30" or "Antminer S19 104T" for what the catalogue lists once.
-A wrong model is worse than none: a longer name that is not in the catalogue ("S19 Pro" when only "S19" is) is left alone.
+Firmware writes "Antminer S19j Pro (Vnish 1.2.6)", "M30S+VE40", "WhatsMiner M50S_VH30", "Antminer S19 104T" where the catalogue has one
+name.
+A wrong model is worse than none: a name that says more than the catalogue does ("S19 Pro" when only "S19" is there) is left alone.
 """
 
 from __future__ import annotations

@@ -21,9 +21,7 @@ def reading_of(outcome: Outcome, *, miner_id: str) -> Reading | None:
     error = outcome.error
     if error is None or error.error_type in UNREADABLE:
         return None
-    return Reading(
-        miner_id=miner_id, timestamp=outcome.finished_at, online=False, error_type=error.error_type, error_message=str(error)
-    )
+    return Reading(miner_id=miner_id, timestamp=outcome.finished_at, online=False, error_type=error.error_type, error_message=str(error))
 
 
 def _online(outcome: Outcome, snapshot: Snapshot, miner_id: str) -> Reading:

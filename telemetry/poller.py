@@ -76,7 +76,8 @@ class PollReport:
         }
 
     def __str__(self) -> str:
-        return f"{self.polled} polled, {self.online} online, {self.offline} offline, {self.skipped} skipped in {self.duration_ms / 1000:.1f} s"
+        seconds = self.duration_ms / 1000
+        return f"{self.polled} polled, {self.online} online, {self.offline} offline, {self.skipped} skipped in {seconds:.1f} s"
 
 
 def poll_site(site: Site, *, now: datetime, shard: Shard = WHOLE, enqueued_at: datetime | None = None) -> PollReport:
@@ -235,7 +236,7 @@ def _target(miner: _Polled) -> Target:
 
 
 def round_policy() -> RoundPolicy:
-    """The patience of a round, from the settings: a long first look so that slow miners are not lost, shorter ones when it is tried again."""
+    """The patience of a round, from the settings: a long first look that loses no slow miner, shorter ones after it."""
     connect_s, send_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S
     return RoundPolicy(
         timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=settings.POLL_PATIENCE_S),

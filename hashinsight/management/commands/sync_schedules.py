@@ -26,4 +26,4 @@ class Command(BaseCommand):
             for name in getattr(report, verb):
                 self.stdout.write(f"{verb:<10}{name}")
         for name in report.refused:
-            self.stderr.write(f"{name}: will be refused, its function is not in ALLOWED_CALLABLES; delete it in the admin or add the function.")
+            self.stderr.write(f"{name}: will be refused: its function is not in ALLOWED_CALLABLES. Delete it in the admin.")
