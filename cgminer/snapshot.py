@@ -38,6 +38,7 @@ class Board:
     """Hottest board (PCB) reading, °C."""
     temperature_chip: float | None = None
     """Hottest chip on the board, °C."""
+    temperature_chip_avg: float | None = None
     frequency: float | None = None
     chips_ok: int | None = None
     chips_total: int | None = None
@@ -54,6 +55,8 @@ class Pool:
     status: PoolStatus = PoolStatus.UNKNOWN
     active: bool = False
     priority: int | None = None
+    group: int | None = None
+    """Firmware that mines to several groups at once (LuxOS, Braiins OS) numbers them."""
     accepted_shares: int | None = None
     rejected_shares: int | None = None
     stale_shares: int | None = None
@@ -66,6 +69,11 @@ class Snapshot:
     maker: str | None = None
     model: str | None = None
     firmware_version: str | None = None
+    software: str | None = None
+    """The mining program and its version, in its own words ("cgminer 4.11.1")."""
+    compile_time: str | None = None
+    """When the firmware was built, in its own words; Antminer firmware is told apart by it."""
+    api_version: str | None = None
     serial_number: str | None = None
     mac_address: str | None = None
     hostname: str | None = None
@@ -80,9 +88,15 @@ class Snapshot:
     """Shortest window it reports (5 s, 20 s, 30 s, 1 m by firmware)."""
     hashrate_expected_ghs: float | None = None
     temperature_avg: float | None = None
+    """Mean of the boards' hottest readings, or of what there is."""
     temperature_min: float | None = None
     temperature_max: float | None = None
+    temperature_boards: tuple[float, ...] = ()
+    """Every board (PCB) sensor, °C."""
     temperature_chips: tuple[float, ...] = ()
+    """Every chip sensor, °C; of more than 100 only the hottest of each board."""
+    temperature_ambient: float | None = None
+    """Air or coolant at the inlet, °C."""
     fan_speeds: tuple[int, ...] = ()
     """rpm, one entry a fan that reports; firmware that gives only a duty cycle fills `fan_duty_percent` instead."""
     fan_duty_percent: float | None = None
@@ -116,11 +130,11 @@ class Snapshot:
         record: dict[str, Any] = {name: getattr(self, name) for name in _RECORD_FIELDS}
         record["mining_state"] = str(self.mining_state)
         record["error_codes"] = list(self.error_codes)
-        record["temperature_chips"] = list(self.temperature_chips)
-        record["fan_speeds"] = list(self.fan_speeds)
+        record["temperature_chips"] = list(self.temperature_chips[:100])
+        record["fan_speeds"] = list(self.fan_speeds[:20])
         record["pool_url"] = pool.url if pool else None
         record["worker_name"] = pool.user if pool else None
-        record["boards"] = [_board_record(board) for board in self.boards]
+        record["boards"] = [_board_record(board) for board in self.boards[:10]]
         record["pools"] = [_pool_record(item) for item in self.pools]
         return {name: value for name, value in record.items() if value is not None and value != []}
 

@@ -1,0 +1,86 @@
+"""From a miner's replies to a Snapshot.
+
+`parse_snapshot` takes the replies that are there, finds out which firmware gave them and reads all it can; what was not reported is None.
+A new firmware is a module with `read(replies) -> fields`, a line in `identify` and a line in `_READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cgminer.errors import MinerReplyError
+from cgminer.parsers import antminer, auradine, avalon, braiins, generic, luxos, sealminer, whatsminer
+from cgminer.parsers.basics import finish
+from cgminer.parsers.identify import Firmware, identify
+from cgminer.parsers.sections import Fields, Replies
+from cgminer.snapshot import Snapshot
+from cgminer.wire import replies as split
+
+__all__ = ["Firmware", "identify", "parse_snapshot", "wanted_commands"]
+
+_READERS: Final[dict[Firmware, Callable[[Replies], Fields]]] = {
+    Firmware.ANTMINER: antminer.read,
+    Firmware.BRAIINS: braiins.read,
+    Firmware.LUXOS: luxos.read,
+    Firmware.WHATSMINER: whatsminer.read,
+    Firmware.AVALON: avalon.read,
+    Firmware.SEALMINER: sealminer.read,
+    Firmware.AURADINE: auradine.read,
+    Firmware.GENERIC: generic.read,
+}
+_BASIC_COMMANDS: Final = ("summary", "stats", "pools", "version")
+_FURTHER_COMMANDS: Final[dict[Firmware, tuple[str, ...]]] = {
+    Firmware.ANTMINER: (),
+    Firmware.BRAIINS: ("devs", "devdetails", "temps", "fans", "tunerstatus"),
+    Firmware.LUXOS: ("devs", "temps", "fans", "power", "config", "profiles"),
+    Firmware.WHATSMINER: ("edevs", "devdetails", "status", "get_version", "get_psu", "get_miner_info", "get_error_code"),
+    Firmware.AVALON: (),
+    Firmware.SEALMINER: (),
+    Firmware.AURADINE: ("devs", "fan", "psu", "temperature", "frequency", "mode", "led", "ipreport", "asccount"),
+    Firmware.GENERIC: ("devs",),
+}
+_UNKNOWN_TO: Final[dict[Firmware, frozenset[str]]] = {
+    Firmware.WHATSMINER: frozenset({"stats", "version"}),
+    Firmware.BRAIINS: frozenset({"stats"}),
+}
+_CGMINER_SECTIONS: Final = ("SUMMARY", "STATS", "POOLS", "VERSION", "DEVS", "DEVDETAILS", "COIN", "CONFIG", "LCD", "INFO", "Msg")
+_BRAIINS_SECTIONS: Final = ("FANS", "TEMPS", "TEMPCTRL", "FANCTRL", "TUNERSTATUS", "POWER", "PROFILES")
+_AURADINE_SECTIONS: Final = ("Fan", "PSU", "Temperature", "Frequency", "Voltage", "Mode", "LED", "IPReport", "ASCCount")
+_MINER_SECTIONS: Final = frozenset(_CGMINER_SECTIONS + _BRAIINS_SECTIONS + _AURADINE_SECTIONS)
+
+
+def parse_snapshot(replies: Mapping[str, Mapping[str, Any]], *, latency_ms: float | None = None) -> Snapshot:
+    """Everything the replies tell of the miner. Raises MinerReplyError when nothing in them comes from a miner."""
+    known = _by_command(replies)
+    if not any(_says_something(reply) for reply in known.values()):
+        raise MinerReplyError("nothing in the reply is from a miner: is another device at this address?")
+    return finish(_READERS[identify(known)](known), latency_ms=latency_ms)
+
+
+def _by_command(replies: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Replies that are objects, joined ones taken apart."""
+    known: dict[str, Mapping[str, Any]] = {}
+    for command, reply in replies.items():
+        if not isinstance(reply, dict):
+            continue
+        if "+" in command:
+            known.update(split(reply, command))
+        else:
+            known[command] = reply
+    return known
+
+
+def _says_something(reply: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, dict | list) and value and name in _MINER_SECTIONS for name, value in reply.items())
+
+
+def wanted_commands(replies: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Read commands still worth asking for a full reading, after a first answer. Privileged and heavy ones are never among them."""
+    known = _by_command(replies)
+    firmware = identify(known)
+    unknown = _UNKNOWN_TO.get(firmware, frozenset())
+    basic = tuple(command for command in _BASIC_COMMANDS if command not in unknown)
+    further = _FURTHER_COMMANDS[firmware]
+    have_devices = known.keys() & {"devs", "edevs"}
+    return tuple(command for command in (*basic, *further) if command not in known and not (command in ("devs", "edevs") and have_devices))

@@ -1,0 +1,183 @@
+"""What every fork of CGMiner says alike: totals, counters, devices, and the figures that follow from others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cgminer import plausible
+from cgminer.parsers import rates
+from cgminer.parsers.pools import read_pools
+from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, keep, pick, summary_row, version_row
+from cgminer.snapshot import Board, MiningState, Pool, Snapshot
+from cgminer.wire import status_of
+
+HEALTHY_CHIP_SHARE: Final = 0.95
+MAX_CHIP_READINGS: Final = 100
+OVERHEATED_C: Final = 85.0
+"""Where makers' own protection stops hashing: 80-90 °C on the board, 95 °C and more in the chips."""
+STARTING_S: Final = 120
+MAX_J_PER_TH: Final = 1000.0
+_IMPLAUSIBLE_TO_SHORT: Final = 100
+_SOFTWARE_KEYS: Final = re.compile(r"^(?:\w*miner\+?|bosminer\+?|boser|gcminer)$", re.IGNORECASE)
+
+
+def read_basics(replies: Replies) -> Fields:
+    summary = summary_row(replies)
+    fields: Fields = {
+        "hashrate_ghs": rates.average_ghs(summary),
+        "hashrate_5s_ghs": rates.short_ghs(summary),
+        "uptime_seconds": plausible.uptime(summary.get("Elapsed", summary.get("elapsed"))),
+        "hardware_errors": plausible.counter(summary.get("Hardware Errors", summary.get("hw_all"))),
+        "pools": read_pools(replies),
+    }
+    _read_software(replies, fields)
+    _read_shares(summary, device_rows(replies), fields)
+    return fields
+
+
+def _read_software(replies: Replies, fields: Fields) -> None:
+    version = version_row(replies)
+    named = next((f"{key} {value}" for key, value in version.items() if _SOFTWARE_KEYS.match(key) and key != "Miner"), None)
+    described = next((text for reply in replies.values() if (text := plausible.text(status_of(reply).get("Description")))), None)
+    keep(
+        fields,
+        software=described or plausible.text(named),
+        api_version=plausible.text(str(version.get("API", "")), 20),
+        compile_time=plausible.text(version.get("CompileTime")),
+        mac_address=plausible.mac_address(pick(version, ("MAC", "mac"))) or plausible.mac_address(summary_row(replies).get("MAC")),
+    )
+
+
+def _read_shares(summary: Row, devices: Sequence[Row], fields: Fields) -> None:
+    """The machine's own counters; where it has none, or an impossible one, the sum of its pools or devices."""
+    pools: tuple[Pool, ...] = fields["pools"]
+    for name, key in (("accepted_shares", "Accepted"), ("rejected_shares", "Rejected"), ("stale_shares", "Stale")):
+        value = plausible.counter(summary.get(key))
+        if value is None:
+            value = total(getattr(pool, name) for pool in pools)
+        if value is None:
+            value = total(plausible.counter(row.get(key)) for row in devices)
+        fields[name] = value
+
+
+def total(values: Any) -> Any:
+    """The sum of what is known, None when nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 2) if values else None
+
+
+def device_rates(devices: Sequence[Row]) -> tuple[list[float | None], list[float | None]]:
+    """Average and short-window rates by device. An average a hundred times the device's own short window is memory garbage."""
+    short = [rates.short_ghs(row) for row in devices]
+    average: list[float | None] = []
+    for row, now in zip(devices, short, strict=True):
+        value = rates.average_ghs(row)
+        garbage = value is not None and now and value > now * _IMPLAUSIBLE_TO_SHORT
+        average.append(now if garbage else value)
+    return average, short
+
+
+def rates_from_devices(fields: Fields, devices: Sequence[Row]) -> None:
+    """Fills totals from devices when the summary has none, or says 0 while devices hash."""
+    average, short = device_rates(devices)
+    for name, values in (("hashrate_ghs", average), ("hashrate_5s_ghs", short)):
+        added = total(values)
+        if fields.get(name) is None or (not fields["hashrate_ghs"] and added):
+            keep(fields, **{name: round(added, 6) if added is not None else None})
+
+
+def device_boards(devices: Sequence[Row]) -> tuple[Board, ...]:
+    average, _ = device_rates(devices)
+    return tuple(_device_board(row, index, average[index]) for index, row in enumerate(devices))
+
+
+def _device_board(row: Row, index: int, hashrate: float | None) -> Board:
+    position = plausible.small_count(pick(row, ("Slot", "ID", "ASC", "PGA", "GPU")), 1000)
+    return Board(
+        id=index if position is None else position,
+        hashrate_ghs=hashrate,
+        temperature=plausible.temperature(pick(row, ("Temperature", "temperature", "Temp"))),
+        temperature_chip=plausible.temperature(row.get("Chip Temp Max")),
+        temperature_chip_avg=plausible.temperature(row.get("Chip Temp Avg")),
+        frequency=plausible.frequency(pick(row, ("Frequency", "Chip Frequency"))),
+        chips_ok=plausible.small_count(row.get("Effective Chips")),
+        serial_number=plausible.text(pick(row, ("PCB SN", "SerialNumber", "Serial"))),
+    )
+
+
+def finish(fields: Fields, *, latency_ms: float | None) -> Snapshot:
+    """The figures that follow from others, then the snapshot."""
+    boards: tuple[Board, ...] = fields.get("boards", ())
+    _finish_temperatures(fields, boards)
+    frequencies = [board.frequency for board in boards if board.frequency is not None]
+    fill(fields, frequency_avg=mean(frequencies), boards_total=len(boards) or None, boards_healthy=_healthy(boards))
+    _finish_state(fields)
+    _finish_efficiency(fields)
+    return Snapshot(**fields, latency_ms=latency_ms)
+
+
+def _finish_temperatures(fields: Fields, boards: tuple[Board, ...]) -> None:
+    hottest_chips = tuple(board.temperature_chip for board in boards if board.temperature_chip is not None)
+    hottest = tuple(board.temperature for board in boards if board.temperature is not None)
+    fill(fields, temperature_chips=hottest_chips, temperature_boards=hottest)
+    chips: tuple[float, ...] = fields.get("temperature_chips", ())
+    if len(chips) > MAX_CHIP_READINGS:
+        chips = fields["temperature_chips"] = hottest_chips[:MAX_CHIP_READINGS]
+    averages = [board.temperature_chip_avg for board in boards if board.temperature_chip_avg is not None]
+    board_sensors: tuple[float, ...] = fields.get("temperature_boards", ())
+    fill(fields, temperature_avg=mean(hottest) or mean(board_sensors) or mean(averages) or mean(chips))
+    readings = (*chips, *board_sensors, *hottest, *averages)
+    if readings:
+        fill(fields, temperature_min=min(readings), temperature_max=max(readings))
+
+
+def _healthy(boards: tuple[Board, ...]) -> int | None:
+    """Boards that hash with at least 95 % of their chips; None when no board says either."""
+    verdicts = [_is_healthy(board) for board in boards]
+    known = [verdict for verdict in verdicts if verdict is not None]
+    return sum(known) if known else None
+
+
+def _is_healthy(board: Board) -> bool | None:
+    if board.hashrate_ghs == 0 or board.chips_ok == 0:
+        return False
+    if board.chips_ok is not None and board.chips_total:
+        return board.chips_ok >= board.chips_total * HEALTHY_CHIP_SHARE
+    return True if board.hashrate_ghs else None
+
+
+def _finish_state(fields: Fields) -> None:
+    """Only a rate of zero raises the question; a firmware that says what it does has answered it before."""
+    if fields.get("mining_state"):
+        if fields["mining_state"] is MiningState.SLEEPING:
+            fill(fields, hashrate_ghs=0.0, hashrate_5s_ghs=0.0)
+        return
+    now = fields.get("hashrate_5s_ghs")
+    rate = now if now is not None else fields.get("hashrate_ghs")
+    if rate is None:
+        return
+    if rate > 0 or _hashed_lately(fields):
+        fields["mining_state"] = MiningState.MINING
+    elif (fields.get("temperature_max") or 0) >= OVERHEATED_C:
+        fields["mining_state"] = MiningState.OVERHEATED
+    elif (fields.get("uptime_seconds") or 0) > STARTING_S:
+        fields["mining_state"] = MiningState.FAULT
+
+
+def _hashed_lately(fields: Fields) -> bool:
+    """A short window of 0 beside an average: some firmware never fills the short one, so a cool machine is given the doubt."""
+    return bool(fields.get("hashrate_ghs")) and (fields.get("temperature_max") or 0) < OVERHEATED_C
+
+
+def _finish_efficiency(fields: Fields) -> None:
+    power, rate = fields.get("power_consumption"), fields.get("hashrate_ghs")
+    if power and rate:
+        joules = power / rate * 1000
+        if joules <= MAX_J_PER_TH:
+            fill(fields, efficiency=round(joules, 2))

@@ -1,0 +1,147 @@
+"""Readings out of whatever a firmware put in a field.
+
+Every function returns None for a value that is missing, is not what its name says, or cannot be true; none raises. Numbers come as numbers
+or as text with blanks and thousands separators; `nan`, `inf` and words are missing values, not zeros.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+MAX_COUNTER: Final = 10**12
+"""Shares or errors a miner can count in years of work; uninitialised memory shows as 1e15 and more."""
+MAX_UPTIME_S: Final = 10 * 366 * 86_400
+MIN_RPM, MAX_RPM = 200, 30_000
+"""Below lies the number of fans or a duty cycle, not a speed."""
+MAX_SHA256_GHS: Final = 5e6
+MIN_SHA256_GHS: Final = 1.0
+
+_HEX: Final = frozenset("0123456789ABCDEF")
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
+_LEADING_NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)")
+_JOINED = re.compile(r"(?:^|[-\s,\[])(-?\d+(?:\.\d+)?)")
+
+
+def number(value: Any) -> float | None:
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is int:
+        return float(value) if -1e300 < value < 1e300 else None
+    return _number_in_text(value) if kind is str else None
+
+
+def _number_in_text(text: str) -> float | None:
+    if len(text) > 40:
+        return None
+    if "," in text and _GROUPED.fullmatch(text.strip()):
+        text = text.replace(",", "")
+    try:
+        parsed = float(text)
+    except ValueError:
+        return None
+    return parsed if math.isfinite(parsed) and "_" not in text else None
+
+
+def leading_number(value: Any) -> float | None:
+    """A number that may be followed by its unit: "3512 W"."""
+    if type(value) is str and (match := _LEADING_NUMBER.match(value[:60])):
+        return float(match[1])
+    return number(value)
+
+
+def counter(value: Any) -> int | None:
+    parsed = number(value)
+    return int(parsed) if parsed is not None and 0 <= parsed <= MAX_COUNTER else None
+
+
+def small_count(value: Any, limit: int = 10_000) -> int | None:
+    """Chips, boards, slots."""
+    parsed = number(value)
+    return int(parsed) if parsed is not None and 0 <= parsed <= limit else None
+
+
+def uptime(value: Any) -> int | None:
+    parsed = number(value)
+    return int(parsed) if parsed is not None and 0 <= parsed <= MAX_UPTIME_S else None
+
+
+def temperature(value: Any) -> float | None:
+    """°C. Exactly 0 is what firmware writes where there is no sensor; -273 likewise."""
+    parsed = number(value)
+    return parsed if parsed and -50 <= parsed <= 150 else None
+
+
+def temperatures(value: Any) -> tuple[float, ...]:
+    """Several sensors in one field: a list, `"60-58-73-74"`, `"60 58 73"`, `"[60, 58]"`; a minus after a dash is a sign."""
+    if type(value) is str:
+        plain = "-" in value and "--" not in value and value[0] != "-"
+        values: list[Any] = value.split("-") if plain else _JOINED.findall(value[:4000])
+    else:
+        values = value if type(value) is list else [value]
+    return tuple(found for item in values if (found := temperature(item)) is not None)
+
+
+def rpm(value: Any) -> int | None:
+    """A fan that turns; 0 is an empty connector as often as a stopped fan, so it is not a reading."""
+    parsed = number(value)
+    return round(parsed) if parsed is not None and MIN_RPM <= parsed <= MAX_RPM else None
+
+
+def percent(value: Any) -> float | None:
+    parsed = number(value.rstrip("% ") if type(value) is str else value)
+    return parsed if parsed is not None and 0 <= parsed <= 100 else None
+
+
+def frequency(value: Any) -> float | None:
+    parsed = number(value)
+    return parsed if parsed is not None and 1 < parsed <= 10_000 else None
+
+
+def watts(value: Any) -> float | None:
+    """0 W on a machine that answers is "not measured"."""
+    parsed = leading_number(value)
+    return parsed if parsed is not None and 1 <= parsed <= 100_000 else None
+
+
+def rate(value: Any) -> float | None:
+    parsed = number(value)
+    return parsed if parsed is not None and 0 <= parsed <= 1e15 else None
+
+
+def sha256_ghs(ghs: float | None, *, reference_ghs: float | None = None) -> float | None:
+    """A hash rate of a SHA-256 machine whose field name lies about its unit, in GH/s.
+
+    Under 1 GH/s no such machine exists: the number is TH/s under a name that says MHS. Over 5 PH/s neither: it is MH/s or H/s under a name
+    that says GHS. Between, a rate is believed, unless the machine's own rated value is a thousand times as much.
+    """
+    if not ghs:
+        return ghs
+    if ghs < MIN_SHA256_GHS:
+        ghs *= 1e6
+        return ghs if ghs >= 1e3 else None
+    while ghs > MAX_SHA256_GHS:
+        ghs /= 1000
+    if reference_ghs and 0.0006 < ghs / reference_ghs < 0.0015:
+        return ghs * 1000
+    return ghs
+
+
+def text(value: Any, limit: int = 100) -> str | None:
+    """A name; blank, `0` and placeholders count as missing."""
+    if type(value) is not str:
+        return None
+    stripped = value.strip().strip("'").strip()[:limit]
+    return stripped if stripped and stripped not in ("0", "null", "none", "unknown", "N/A") else None
+
+
+def mac_address(value: Any) -> str | None:
+    """`AA:BB:CC:DD:EE:FF`, whichever way it was written."""
+    if type(value) is not str or len(value) > 20:
+        return None
+    digits = value.strip().replace(":", "").replace("-", "").upper()
+    if len(digits) != 12 or not _HEX.issuperset(digits) or digits == "000000000000":
+        return None
+    return ":".join(digits[start : start + 2] for start in range(0, 12, 2))
