@@ -1,0 +1,120 @@
+"""One request on one non-blocking socket."""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+import time
+
+from cgminer import faults, wire
+from cgminer.address import Address, Endpoint
+from cgminer.client import Timeouts
+from cgminer.errors import MinerError
+
+_CHUNK = 65_536
+_UNDER_WAY = frozenset({0, errno.EINPROGRESS})
+_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
+
+
+class OutOfSocketsError(Exception):
+    """This machine, not the miner, has no socket or port to give just now."""
+
+
+class Exchange:
+    """Connects, sends one request and gathers the reply; `advance` is to be called whenever the socket is ready.
+
+    `deadline` is the monotonic time at which the present stage, connecting or receiving, has taken too long.
+    """
+
+    __slots__ = ("_address", "_buffer", "_receiving", "_request", "_selector", "_socket", "_timeouts", "deadline", "started")
+
+    def __init__(
+        self, address: Address, request: bytes, *, where: Endpoint, timeouts: Timeouts, selector: selectors.BaseSelector, owner: object
+    ) -> None:
+        """Start connecting; the selector reports `owner` from now on. Raises OutOfSocketsError, or a MinerError at once."""
+        self._address = address
+        self._request = request
+        self._timeouts = timeouts
+        self._selector = selector
+        self._buffer = bytearray()
+        self._receiving = False
+        self._socket = _connecting(address, where)
+        self.started = time.monotonic()
+        self.deadline = self.started + timeouts.connect_s
+        selector.register(self._socket, selectors.EVENT_WRITE, owner)
+
+    @property
+    def held(self) -> int:
+        """Bytes of an unfinished reply in memory."""
+        return len(self._buffer)
+
+    def advance(self) -> bytes | None:
+        """The whole reply, or None while there is more to wait for. Raises a MinerError."""
+        if self._receiving:
+            return self._receive()
+        self._send()
+        return None
+
+    def out_of_time(self) -> MinerError:
+        """What to report once `deadline` has passed."""
+        if self._receiving:
+            return faults.no_reply(self._address, self._timeouts.receive_s, received=len(self._buffer))
+        return faults.no_connection(self._address, self._timeouts.connect_s)
+
+    def close(self) -> None:
+        self._selector.unregister(self._socket)
+        self._socket.close()
+
+    def _send(self) -> None:
+        try:
+            # A connection that failed reports its reason here; a fresh one has room for any request.
+            self._socket.send(self._request)
+        except BlockingIOError:
+            return
+        except (ConnectionResetError, BrokenPipeError) as error:
+            raise faults.hung_up(self._address) from error
+        except OSError as error:
+            raise faults.connection_failed(self._address, error) from error
+        self._receiving = True
+        self.deadline = time.monotonic() + self._timeouts.receive_s
+        self._selector.modify(self._socket, selectors.EVENT_READ, self._selector.get_key(self._socket).data)
+
+    def _receive(self) -> bytes | None:
+        try:
+            chunk = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return None
+        except OSError:
+            chunk = b""  # a reset after the first bytes ends the reply like a close
+        if not chunk:
+            return self._closed_by_miner()
+        if not self._buffer and wire.is_complete(chunk):
+            return chunk
+        self._buffer += chunk
+        if len(self._buffer) > wire.MAX_REPLY_BYTES:
+            raise faults.reply_too_long(self._address, wire.MAX_REPLY_BYTES)
+        return bytes(self._buffer) if wire.is_complete(self._buffer) else None
+
+    def _closed_by_miner(self) -> bytes:
+        if not self._buffer:
+            raise faults.hung_up(self._address)
+        return bytes(self._buffer)
+
+
+def _connecting(address: Address, where: Endpoint) -> socket.socket:
+    family, place = where
+    try:
+        connection = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise OutOfSocketsError(str(error)) from error
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = connection.connect_ex(place)
+    if code in _UNDER_WAY:
+        return connection
+    connection.close()
+    if code in _SHORTAGE:
+        raise OutOfSocketsError(os.strerror(code))
+    raise faults.connection_failed(address, OSError(code, os.strerror(code)))

@@ -1,0 +1,93 @@
+"""Who is polled, how patiently, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cgminer.address import Address
+from cgminer.client import RetryPolicy, Timeouts
+from cgminer.errors import MinerError
+from cgminer.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One miner to read. `joined` and `failures` are what the caller remembers of earlier rounds."""
+
+    key: int | str
+    """The caller's own name for the miner; comes back untouched in the outcome."""
+    address: Address
+    joined: bool | None = None
+    """Whether its firmware answers joined commands; None when it was never asked."""
+    failures: int = 0
+    """Rounds it failed in a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one miner's turn in the round came to: a snapshot or an error, never both."""
+
+    target: Target
+    snapshot: Snapshot | None = None
+    error: MinerError | None = None
+    latency_ms: float | None = None
+    """From connect to the last byte of the first reply; None when there was none."""
+    attempts: int
+    joined: bool | None = None
+    """What to remember for the next round's `Target.joined`."""
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundPolicy:
+    """How long a round waits for whom. Seconds throughout.
+
+    A silent miner keeps its socket up to `timeouts.receive_s`, so slow ones are not lost; but when others wait for a free
+    socket it gives its own up after `quick_s` and gets its full time once everyone had a turn. A miner that stayed silent for
+    its full time is asked again with the shorter `retry_timeouts`, and a miner known to be dead is asked only once.
+    """
+
+    quick_s: float = 0.5
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect_s=2.0, send_s=1.0, receive_s=5.0))
+    retry_timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect_s=1.0, send_s=1.0, receive_s=1.0))
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    resolve_s: float = 5.0
+    deadline_s: float = 50.0
+    """The round ends then; whoever has not answered is reported as timed out."""
+
+    dead_after: int = 3
+    """Failed rounds in a row after which a miner counts as known dead."""
+    patient_every: int = 4
+    """A known-dead miner's single attempt is a patient one each so many failures: it may have come back slow."""
+
+    most_in_flight: int | None = None
+    """Open sockets at most; None takes what the system allows."""
+    starts_per_turn: int = 64
+    """Connections opened between two looks at the open ones, so that a large round neither floods a switch nor delays replies."""
+    most_unread: int = 20_000
+    """Outcomes the caller has not taken yet, at which no new miner is started: a slow database slows the round, not fills memory."""
+    most_buffered_bytes: int = 256 * 1024 * 1024
+    """Unfinished replies of all miners together."""
+
+    def is_known_dead(self, target: Target) -> bool:
+        return target.failures >= self.dead_after
+
+    def attempts_for(self, target: Target) -> int:
+        return 1 if self.is_known_dead(target) else self.retries.attempts
+
+    def first_timeouts(self, target: Target) -> Timeouts:
+        patient = not self.is_known_dead(target) or target.failures % self.patient_every == 0
+        return self.timeouts if patient else self.retry_timeouts
+
+
+def due_this_round(failures: int, round_number: int, *, dead_after: int = 3, rounds_apart: int = 4) -> bool:
+    """Whether to poll a miner in round `round_number` (any counter that grows by one).
+
+    A miner that failed fewer than `dead_after` rounds in a row is polled in each; after that every second round, and after
+    twice as many failures every `rounds_apart`. One success makes it an ordinary miner again.
+    """
+    if failures < dead_after:
+        return True
+    pause = 2 if failures < 2 * dead_after else rounds_apart
+    return round_number % pause == 0
