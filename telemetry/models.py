@@ -50,7 +50,10 @@ class Measurements(models.Model):
 
 
 class MinerTelemetryLive(Measurements):
-    """The newest reading of one miner. Moves only forward in time; each value is the last one that was known.
+    """The newest reading of one miner. Moves only forward in time.
+
+    What was measured is the newest reading's own, NULL when it did not report it (an offline miner measures nothing); model, firmware,
+    pool, worker, expected hash rate and number of boards are the last that were known.
 
     Rewritten at every reading, so it has no index on a changing column and free room on each page (PostgreSQL keeps the updates on the
     page, without touching indexes). Lists stand beside it in `MinerTelemetryDetail`.
@@ -117,6 +120,41 @@ class MinerTelemetryHistory(Measurements):
 
     def __str__(self) -> str:
         return f"{self.miner_id} {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class SiteSummary(models.Model):
+    """What the newest readings of one site's miners add up to, kept so that a page need not add up 100,000 rows.
+
+    Refreshed by ingest and by the roll-up of every minute; it goes out of date by itself as miners fall silent, so a reader looks at
+    `computed_at`. The row also serves as the lock under which the readings of a site are written.
+    """
+
+    site = models.OneToOneField(Site, verbose_name=_("site"), on_delete=models.CASCADE, primary_key=True, related_name="summary")
+    computed_at = models.DateTimeField(_("computed"), null=True)
+    cost_ms = models.FloatField(_("took, ms"), db_default=0)
+    miners_total = models.PositiveIntegerField(_("miners"), db_default=0)
+    online = models.PositiveIntegerField(_("online"), db_default=0)
+    offline = models.PositiveIntegerField(_("offline"), db_default=0)
+    stale = models.PositiveIntegerField(_("stale"), db_default=0)
+    never_seen = models.PositiveIntegerField(_("never seen"), db_default=0)
+    mining = models.PositiveIntegerField(_("mining"), db_default=0)
+    healthy = models.PositiveIntegerField(_("healthy"), db_default=0)
+    degraded = models.PositiveIntegerField(_("degraded"), db_default=0)
+    critical = models.PositiveIntegerField(_("critical"), db_default=0)
+    hashrate_ghs = models.FloatField(_("hash rate, GH/s"), null=True)
+    hashrate_expected_ghs = models.FloatField(_("expected hash rate, GH/s"), null=True)
+    power_consumption = models.FloatField(_("power, W"), null=True)
+    temperature_avg = models.FloatField(_("temperature avg, °C"), null=True)
+    temperature_max = models.FloatField(_("temperature max, °C"), null=True)
+    newest_reading_at = models.DateTimeField(_("newest reading"), null=True)
+
+    class Meta:
+        db_table = "site_telemetry_summary"
+        verbose_name = _("site summary")
+        verbose_name_plural = _("site summaries")
+
+    def __str__(self) -> str:
+        return f"{self.site_id}: {self.online}/{self.miners_total}"
 
 
 class CollectorUploadLog(models.Model):
