@@ -53,7 +53,7 @@ def plan_import(site: Site, table: Table) -> ImportPlan:
 @transaction.atomic
 def apply_import(plan: ImportPlan) -> None:
     """Store the plan. Rows are matched by (site, miner_id), so a miner that appeared meanwhile is updated, not doubled."""
-    if plan.site.pk is None:
+    if plan.site._state.adding:
         plan.site.save()
     Miner.objects.bulk_create(
         [*plan.create, *plan.update],
@@ -69,7 +69,7 @@ class _Planner:
         columns = [name for name in table.columns if name != "miner_id"]
         self.plan = ImportPlan(site, columns=columns, ignored_columns=table.ignored_columns, errors=list(table.errors))
         self.site = site
-        self.existing = {miner.miner_id: miner for miner in Miner.objects.filter(site=site)} if site.pk else {}
+        self.existing = {miner.miner_id: miner for miner in Miner.objects.filter(site=site)} if not site._state.adding else {}
         self.matcher = ModelMatcher.from_catalogue()
         self.first_row: dict[str, int] = {}
         self.refused: set[int] = set()

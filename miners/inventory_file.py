@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 COLUMNS = {
@@ -111,7 +111,7 @@ def _table(header: Sequence[str], names: Sequence[str | None]) -> Table:
     return Table(columns, ignored)
 
 
-def _read_rows(lines: csv._reader, names: Sequence[str | None], table: Table) -> None:
+def _read_rows(lines: Iterator[list[str]], names: Sequence[str | None], table: Table) -> None:
     number = 1
     try:
         for number, line in enumerate(lines, start=2):

@@ -225,9 +225,9 @@ def _inventory(site: Site, shard: Shard) -> list[_Polled]:
             address=Address(host, port),
             identity=Identity(serial, mac),
             has_model=model_id is not None,
-            memory=Memory() if failures is None else Memory(failures, *remembered),
+            memory=Memory() if failures is None else Memory(failures, error_type, error_message, success_at, joined),
         )
-        for pk, miner_id, host, port, model_id, serial, mac, failures, *remembered in rows.iterator(chunk_size=10_000)
+        for pk, miner_id, host, port, model_id, serial, mac, failures, error_type, error_message, success_at, joined in rows.iterator()
     ]
 
 

@@ -84,12 +84,14 @@ def test_every_scheduled_callable_exists():
     assert [name for name in ALLOWED_CALLABLES if not callable(pydoc.locate(name))] == []
 
 
+@pytest.mark.django_db(transaction=True)  # the scheduler closes the connection it finds
 def test_scheduler_queues_the_jobs_of_the_code():
     sync(now=NOON)
     scheduler()
     assert "telemetry.tasks.enqueue_polls" in {task["func"] for task in queued()}
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("bad", [{"func": "os.system", "args": "('id',)"}, {"func": "telemetry.tasks.enqueue_polls", "hook": "os.system"}])
 def test_schedule_of_any_other_function_or_hook_is_refused_and_the_rest_still_runs(bad: dict):
     Schedule.objects.create(name="evil", next_run=NOON - timedelta(hours=1), **bad)
