@@ -12,6 +12,7 @@ from hashinsight.supervisor import Program
 
 ANSWER_WITHIN_S = 5.0
 BACKLOG = 512
+LAST_PORT = 65_535
 
 
 class AddressUnusable(Exception):
@@ -23,9 +24,11 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises AddressUnusable.
     """
+    if not 0 <= port <= LAST_PORT:  # the resolver would take 70000 for 4464
+        raise AddressUnusable(f"There is no port {port}: choose one from 1 to {LAST_PORT} with --port.")
     try:
         family, kind, _protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except (socket.gaierror, OverflowError) as error:
+    except socket.gaierror as error:
         raise AddressUnusable(f"“{host}”, port {port} can't be listened on ({error}). Give --host an address of this machine.") from None
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
