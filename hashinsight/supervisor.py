@@ -105,6 +105,10 @@ class Supervisor:
         """End the run soon; may be called from a signal handler and from any thread. Twice means at once."""
         self._interrupts += 1
 
+    @property
+    def stopping(self) -> bool:
+        return self._interrupts > 0
+
     def run(self) -> None:
         try:
             for child in self._children:

@@ -32,11 +32,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, web_workers: int, no_cluster: bool, **options: Any) -> None:
         instance = Instance(up.run_directory())
         try:
-            leftovers = instance.claim()
-            listener = listen(host, port)
-            up.prepare(self.stdout.write)
+            with up.interruptible():
+                leftovers = instance.claim()
+                listener = listen(host, port)
+                up.prepare(self.stdout.write)
         except (AlreadyRunning, AddressUnusable, up.NotReady) as error:
             raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            raise CommandError("Stopped before it was ready.", returncode=130) from None
         if leftovers:
             self.stdout.write(f"Ended what an earlier start had left running (process groups {', '.join(map(str, leftovers))}).")
         programs = up.programs(listener, web_workers=web_workers, with_cluster=not no_cluster)
