@@ -61,7 +61,7 @@ class CollectorView(APIView):
 
     def check_throttles(self, request: Request) -> None:
         if isinstance(request.auth, CollectorKey):
-            self._limit(self.rate_scope, f"key-{request.auth.pk}", label=request.auth.prefix)
+            self._limit(self.rate_scope, request.auth.digest, label=request.auth.prefix)
         else:
             self._limit("staff", f"user-{request.user.pk}", label="staff")
 

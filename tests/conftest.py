@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
+from resilience.ratelimit import rate_limiter
 from tests.servers import PostgreSQLServer, RedisServer
 from tests.web import WebServer
 
@@ -46,6 +47,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 def _empty_cache() -> None:
     """Counters of rate limits and cached values belong to one test."""
     cache.clear()
+    rate_limiter.cache_clear()
 
 
 @pytest.fixture
