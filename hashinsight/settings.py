@@ -5,6 +5,7 @@ Each variable is described in `.env.example`. With DEBUG off, a missing SECRET_K
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+
+from hashinsight import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -32,6 +35,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    "hashinsight",  # first: its commands and templates replace those of the packages below
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
@@ -53,7 +57,6 @@ INSTALLED_APPS = [
     "miners",
     "telemetry",
     "commands",
-    "hashinsight",
 ]
 
 MIDDLEWARE = [
@@ -244,3 +247,5 @@ SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redi
 
 LOG_FORMAT = env.str("HASHINSIGHT_LOG_FORMAT", default="console" if DEBUG or sys.stderr.isatty() else "json")
 LOG_LEVEL = env.str("HASHINSIGHT_LOG_LEVEL", default="INFO")
+LOGGING = logs.configure(form=LOG_FORMAT, level=LOG_LEVEL)
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
