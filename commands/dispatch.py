@@ -44,6 +44,9 @@ RESULT_STATUSES = {
 }
 """What agents call an outcome. `skipped` is a command that was executed before and whose first answer was lost."""
 
+DONE_CODES = (0, 2)
+"""Result codes of a command that was carried out: 0 now, 2 before (1 failed, 3 rejected)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -99,11 +102,14 @@ def create_commands(
 
 
 def lease_commands(site: Site, *, limit: int, now: datetime, leased_by: str, zone: str | None = None) -> list[MinerCommand]:
-    """Hand out what is due at `site`, each command leased for COMMAND_LEASE_S; an unanswered one is offered again under its id."""
+    """Hand out what is due at `site`, each command leased for COMMAND_LEASE_S; an unanswered one is offered again under its id.
+
+    `zone` leaves out the miners of other zones, not those without one.
+    """
     expire_due(now, site=site)
     due = MinerCommand.objects.filter(site=site).offerable(now)
     if zone:
-        due = due.filter(miner__zone=zone)
+        due = due.filter(miner__zone__in=["", zone])
     chosen = list(due.first_of_each_miner()[:limit].values_list("pk", flat=True))
     with transaction.atomic():
         # The conditions are asked again under the lock: another runner may have been faster.
@@ -124,9 +130,7 @@ def record_result(command_id: UUID, *, site: Site, outcome: Outcome, actor: str,
 
     Raises MinerCommand.DoesNotExist for another site's command and InvalidCommand for a status nobody knows.
     """
-    status = RESULT_STATUSES.get(outcome.status.strip().lower())
-    if status is None:
-        raise InvalidCommand("status", f"Unknown status “{outcome.status}”. Known: {', '.join(sorted(RESULT_STATUSES))}.")
+    status = _meant(outcome)
     with transaction.atomic():
         command = MinerCommand.objects.select_for_update(of=("self",)).select_related("miner").get(pk=command_id, site=site)
         if command.status not in OPEN_STATUSES:
@@ -195,6 +199,16 @@ def _command(
         created_at=now,
         expires_at=now + timedelta(seconds=ttl_s),
     )
+
+
+def _meant(outcome: Outcome) -> CommandStatus:
+    """The state an outcome stands for; a word nobody knows is read by its result code."""
+    status = RESULT_STATUSES.get(outcome.status.strip().lower())
+    if status is None and outcome.result_code is not None:
+        status = CommandStatus.COMPLETED if outcome.result_code in DONE_CODES else CommandStatus.FAILED
+    if status is None:
+        raise InvalidCommand("status", f"Unknown status “{outcome.status[:50]}”. Known: {', '.join(sorted(RESULT_STATUSES))}.")
+    return status
 
 
 def _already_asked(miners: Sequence[Miner], idempotency_key: str) -> list[MinerCommand]:

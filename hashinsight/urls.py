@@ -16,5 +16,6 @@ urlpatterns = [
     path("health/ready", ready, name="health-ready"),
     path("api/", include("sites.urls")),
     path("api/", include("telemetry.urls")),
+    path("api/", include("commands.urls")),
     re_path(r"^api/", UnknownEndpoint.as_view()),
 ]
