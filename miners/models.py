@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from sites.models import Site
@@ -51,6 +54,20 @@ class MinerModel(models.Model):
         return self.name
 
 
+class MinerState(models.TextChoices):
+    """What people see of a miner: its newest reading, judged by how long ago something was heard."""
+
+    ONLINE = "online", _("online")
+    SLEEPING = "sleeping", _("sleeping")
+    OFFLINE = "offline", _("offline")
+    STALE = "stale", _("stale")
+    NEVER = "never", _("never seen")
+    DISABLED = "disabled", _("switched off")
+
+
+STALE_INTERVALS = 3
+
+
 class MinerQuerySet(models.QuerySet["Miner"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MinerQuerySet:
         return self.filter(site__in=Site.objects.visible_to(user))
@@ -58,6 +75,38 @@ class MinerQuerySet(models.QuerySet["Miner"]):
     def polled(self, site: Site) -> MinerQuerySet:
         """The miners of `site` that a poll round reads."""
         return self.filter(site=site, is_enabled=True).exclude(ip_address="")
+
+    def with_state(self, now: datetime) -> MinerQuerySet:
+        """Adds `state`, a MinerState.
+
+        A miner that was reported unreachable stays offline while its collector waits before it tries again; one that was well and is no
+        longer heard of for three intervals of its site is stale.
+        """
+        silence = ExpressionWrapper(
+            F("site__interval_seconds") * Value(timedelta(seconds=STALE_INTERVALS)), output_field=DurationField()
+        )
+        heard_until = ExpressionWrapper(Value(now, output_field=DateTimeField()) - silence, output_field=DateTimeField())
+        return self.annotate(
+            state=Case(
+                When(is_enabled=False, then=Value(MinerState.DISABLED)),
+                When(live__isnull=True, then=Value(MinerState.NEVER)),
+                When(live__online=False, then=Value(MinerState.OFFLINE)),
+                When(live__timestamp__lt=heard_until, then=Value(MinerState.STALE)),
+                When(live__mining_state="sleeping", then=Value(MinerState.SLEEPING)),
+                default=Value(MinerState.ONLINE),
+                output_field=models.CharField(max_length=10),
+            )
+        )
+
+    def with_expectation(self) -> MinerQuerySet:
+        """Adds `expected_ghs` (GH/s; what the miner says it should do, else the nameplate) and `delivered_percent` of it; None when unknown."""
+        return self.annotate(
+            expected_ghs=Coalesce("live__hashrate_expected_ghs", "model__hashrate_ghs"),
+            delivered_percent=Case(
+                When(Q(expected_ghs__gt=0), then=F("live__hashrate_ghs") * 100.0 / F("expected_ghs")),
+                output_field=models.FloatField(null=True),
+            ),
+        )
 
 
 class Miner(models.Model):
