@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -23,7 +23,7 @@ for model in (User, Group, Schedule, Success, Failure, OrmQ):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -42,7 +42,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold ha
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     pass
 
 
@@ -62,18 +62,18 @@ class SuperusersOnly:
         return bool(request.user.is_superuser)
 
 
-class ScheduleForm(forms.ModelForm[Schedule]):
+class ScheduleForm(forms.ModelForm):
     """A schedule names one of the product's own functions; django-q2 by itself would run any function of the machine."""
 
     func = forms.ChoiceField(label=_("function"), choices=[(name, name) for name in sorted(ALLOWED_CALLABLES)])
 
     class Meta:
         model = Schedule
-        exclude = ["hook", "task", "intended_date_kwarg"]
+        fields = ["name", "func", "args", "kwargs", "schedule_type", "minutes", "cron", "repeats", "next_run", "cluster"]
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(SuperusersOnly, django_q_admin.ScheduleAdmin, ModelAdmin):  # type: ignore[misc]  # neither has types
+class ScheduleAdmin(SuperusersOnly, django_q_admin.ScheduleAdmin, ModelAdmin):
     form = ScheduleForm
     list_filter = ["schedule_type"]
 
@@ -82,19 +82,19 @@ class ScheduleAdmin(SuperusersOnly, django_q_admin.ScheduleAdmin, ModelAdmin):  
 
 
 @admin.register(Success)
-class SuccessAdmin(SuperusersOnly, django_q_admin.TaskAdmin, ModelAdmin):  # type: ignore[misc]  # neither has types
-    actions = []
+class SuccessAdmin(SuperusersOnly, django_q_admin.TaskAdmin, ModelAdmin):
+    actions: ClassVar[list[str]] = []
     list_filter = ["group"]
 
 
 @admin.register(Failure)
-class FailureAdmin(SuperusersOnly, django_q_admin.FailAdmin, ModelAdmin):  # type: ignore[misc]  # neither has types
-    actions = []
+class FailureAdmin(SuperusersOnly, django_q_admin.FailAdmin, ModelAdmin):
+    actions: ClassVar[list[str]] = []
     list_filter = ["group"]
 
 
 @admin.register(OrmQ)
-class QueueAdmin(SuperusersOnly, django_q_admin.QueueAdmin, ModelAdmin):  # type: ignore[misc]  # neither has types
+class QueueAdmin(SuperusersOnly, django_q_admin.QueueAdmin, ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A queued task is pickled code: it may be removed, not edited."""
         return False

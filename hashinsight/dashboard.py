@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Max, OuterRef, Subquery, Sum
@@ -30,6 +31,7 @@ class Standing:
     """Totals of one site or of several, with what follows from them. Hash rates in GH/s, power in W."""
 
     statistics: Sequence[SiteStatistics]
+    price_kwh: Decimal | None = None
 
     def _sum(self, name: str) -> float | None:
         values = [value for entry in self.statistics if (value := getattr(entry, name)) is not None]
@@ -79,6 +81,13 @@ class Standing:
     def delivered_width(self) -> int:
         """Of a bar, in percent."""
         return round(min(100.0, self.delivered_percent or 0))
+
+    @cached_property
+    def cost_day(self) -> float | None:
+        """USD of power a day at what is drawn now."""
+        if self.price_kwh is None or self.power_consumption is None:
+            return None
+        return self.power_consumption / 1000 * 24 * float(self.price_kwh)
 
     @cached_property
     def newest_reading_at(self) -> datetime | None:
@@ -187,7 +196,9 @@ def _collector_heartbeat(site: Any, *, refused: int, has_key: bool, now: datetim
     elif site.last_status == CollectorUploadLog.Status.REFUSED:
         level, status = "danger", _("last upload refused")
     detail = _("%(count)d records refused in the last hour") % {"count": refused} if refused else ""
-    return Heartbeat(name=site.name, level="warning" if detail and level == "success" else level, status=status, at=site.last_upload_at, detail=detail)
+    return Heartbeat(
+        name=site.name, level="warning" if detail and level == "success" else level, status=status, at=site.last_upload_at, detail=detail
+    )
 
 
 def first_steps(sites: Sequence[Site], statistics: dict[int, SiteStatistics]) -> list[dict[str, Any]]:
@@ -196,6 +207,10 @@ def first_steps(sites: Sequence[Site], statistics: dict[int, SiteStatistics]) ->
     has_keys = CollectorKey.objects.filter(site__in=sites).exists()
     return [
         {"done": bool(sites), "text": _("Add a site"), "url": "admin:sites_site_add"},
-        {"done": has_keys or has_miners, "text": _("Import its miners, or give its collector a key"), "url": "admin:sites_collectorkey_add"},
+        {
+            "done": has_keys or has_miners,
+            "text": _("Import its miners, or give its collector a key"),
+            "url": "admin:sites_collectorkey_add",
+        },
         {"done": False, "text": _("See the first reading: within a minute of the first poll or upload"), "url": ""},
     ]

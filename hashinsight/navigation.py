@@ -12,7 +12,9 @@ from django.utils.translation import gettext as _
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation for this user; a group without a page is left out."""
     groups = [_operations(request), _inventory(request), _data(request), _administration(request)]
-    return [group for group in groups if group["items"]]
+    shown = [group for group in groups if group["items"]]
+    shown[0]["separator"] = False
+    return shown
 
 
 def _group(title: str, *items: dict[str, Any] | None) -> dict[str, Any]:

@@ -20,7 +20,9 @@ def find(request: HttpRequest, term: str) -> list[SearchResult]:
 
 def _sites(request: HttpRequest, term: str) -> list[SearchResult]:
     sites = Site.objects.visible_to(request.user).filter(Q(code__icontains=term) | Q(name__icontains=term))[:AT_MOST]
-    return [SearchResult(title=site.name, description=site.code, link=reverse("console:site", args=[site.pk]), icon="factory") for site in sites]
+    return [
+        SearchResult(title=site.name, description=site.code, link=reverse("console:site", args=[site.pk]), icon="factory") for site in sites
+    ]
 
 
 def _miners(request: HttpRequest, term: str) -> list[SearchResult]:

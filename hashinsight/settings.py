@@ -221,7 +221,7 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [],
     "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
     "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
-    "SIDEBAR": {"show_search": False, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
     "BORDER_RADIUS": "6px",
     "COLORS": {
         "primary": {  # petrol, calm beside the red and amber of a farm in trouble
@@ -271,6 +271,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 SESSION_COOKIE_AGE = 86_400
 HASHINSIGHT_HTTPS = env.bool("HASHINSIGHT_HTTPS", default=False)  # on behind a TLS proxy
 if HASHINSIGHT_HTTPS:

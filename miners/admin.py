@@ -32,7 +32,7 @@ MEASURED_STATES = (MinerState.ONLINE, MinerState.SLEEPING)
 
 
 @admin.register(MinerModel)
-class MinerModelAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class MinerModelAdmin(ModelAdmin):
     list_display = ["name", "maker", "terahashes", "watts", "efficiency", "boards", "fans", "cooling", "released"]
     list_filter = ["maker", "cooling"]
     search_fields = ["name", "maker", "slug"]
@@ -75,7 +75,9 @@ class MinerAdmin(SiteScopedAdmin):
     ordering = ["site_id", "miner_id"]
     autocomplete_fields = ["model"]
     readonly_fields = ["discovered", "created_at"]
-    empty_text = _("Import an inventory with “manage.py import_miners”, add a miner here, or start a collector: it registers what it reads.")
+    empty_text = _(
+        "Import an inventory with “manage.py import_miners”, add a miner here, or start a collector: it registers what it reads."
+    )
     fieldsets = [
         (None, {"fields": ["site", "miner_id", "model", "is_enabled"]}),
         (_("Network"), {"fields": ["ip_address", "port", "mac_address", "worker_name"]}),

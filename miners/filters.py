@@ -15,7 +15,7 @@ from miners.models import MinerState
 Lookups = list[tuple[str, Any]]
 
 
-class StateFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no types
+class StateFilter(DropdownFilter):
     title = _("state")
     parameter_name = "state"
 
@@ -26,7 +26,7 @@ class StateFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no types
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
-class DeliveryFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no types
+class DeliveryFilter(DropdownFilter):
     """Online, and doing less than it should."""
 
     title = _("hash rate")
@@ -42,7 +42,7 @@ class DeliveryFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no typ
         return queryset.filter(state=MinerState.ONLINE, delivered_percent__lt=int(value))
 
 
-class TemperatureFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no types
+class TemperatureFilter(DropdownFilter):
     title = _("temperature")
     parameter_name = "hotter"
 
@@ -56,7 +56,7 @@ class TemperatureFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no 
         return queryset.filter(state=MinerState.ONLINE, live__temperature_max__gt=int(value))
 
 
-class TroubleFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no types
+class TroubleFilter(DropdownFilter):
     """What the miner itself, or what we know of it, says is wrong."""
 
     title = _("trouble")
@@ -84,7 +84,7 @@ class TroubleFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no type
         return queryset
 
 
-class _StartsWithFilter(TextFilter):  # type: ignore[misc]  # Unfold has no types
+class _StartsWithFilter(TextFilter):
     lookup = ""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
@@ -82,16 +82,16 @@ class MinerQuerySet(models.QuerySet["Miner"]):
         A miner that was reported unreachable stays offline while its collector waits before it tries again; one that was well and is no
         longer heard of for three intervals of its site is stale.
         """
-        silence = ExpressionWrapper(
-            F("site__interval_seconds") * Value(timedelta(seconds=STALE_INTERVALS)), output_field=DurationField()
-        )
-        heard_until = ExpressionWrapper(Value(now, output_field=DateTimeField()) - silence, output_field=DateTimeField())
+        silent = Q(pk__in=[])
+        for seconds in Site.objects.order_by().values_list("interval_seconds", flat=True).distinct():
+            heard_until = now - timedelta(seconds=seconds * STALE_INTERVALS)
+            silent |= Q(site__interval_seconds=seconds, live__timestamp__lt=heard_until)
         return self.annotate(
             state=Case(
                 When(is_enabled=False, then=Value(MinerState.DISABLED)),
                 When(live__isnull=True, then=Value(MinerState.NEVER)),
                 When(live__online=False, then=Value(MinerState.OFFLINE)),
-                When(live__timestamp__lt=heard_until, then=Value(MinerState.STALE)),
+                When(silent, then=Value(MinerState.STALE)),
                 When(live__mining_state="sleeping", then=Value(MinerState.SLEEPING)),
                 default=Value(MinerState.ONLINE),
                 output_field=models.CharField(max_length=10),
@@ -99,7 +99,7 @@ class MinerQuerySet(models.QuerySet["Miner"]):
         )
 
     def with_expectation(self) -> MinerQuerySet:
-        """Adds `expected_ghs` (GH/s; what the miner says it should do, else the nameplate) and `delivered_percent` of it; None when unknown."""
+        """Adds `expected_ghs`, what the miner says it should do or else its nameplate, and `delivered_percent` of it; None when unknown."""
         return self.annotate(
             expected_ghs=Coalesce("live__hashrate_expected_ghs", "model__hashrate_ghs"),
             delivered_percent=Case(
@@ -107,6 +107,11 @@ class MinerQuerySet(models.QuerySet["Miner"]):
                 output_field=models.FloatField(null=True),
             ),
         )
+
+    def with_loss(self) -> MinerQuerySet:
+        """Adds `lost_ghs`: what is expected and not delivered, all of it where a miner is away. After the two above."""
+        delivered = Case(When(state=MinerState.ONLINE, then=Coalesce("live__hashrate_ghs", 0.0)), default=0.0)
+        return self.annotate(lost_ghs=Coalesce(F("expected_ghs"), 0.0, output_field=models.FloatField()) - delivered)
 
 
 class Miner(models.Model):
@@ -150,3 +155,8 @@ class Miner(models.Model):
 
     def __str__(self) -> str:
         return self.miner_id
+
+    @property
+    def place(self) -> str:
+        """Zone, rack and slot, as far as they are known."""
+        return " / ".join(part for part in (self.zone, self.rack, self.slot) if part)

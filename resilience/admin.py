@@ -14,7 +14,7 @@ from resilience.models import JobLease
 
 
 @admin.register(JobLease)
-class JobLeaseAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class JobLeaseAdmin(ModelAdmin):
     list_display = ["name", "health", "started_at", "succeeded_at", "duration_ms", "dropped", "result", "error"]
     empty_text = _("No job has run yet. The cluster starts them: “manage.py up” runs it beside the web server.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -18,9 +18,12 @@ from unfold.decorators import display
 from sites.models import CollectorKey, Site
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
 
 @admin.register(Site)
-class SiteAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class SiteAdmin(ModelAdmin):
     list_display = ["name", "code", "collection", "miner_count", "timezone", "is_active"]
     list_filter = ["collection", "is_active"]
     search_fields = ["code", "name"]
@@ -59,7 +62,7 @@ class SiteAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         return allowed and (obj is None or not obj.miners.exists())
 
 
-class CollectorKeyForm(forms.ModelForm[CollectorKey]):
+class CollectorKeyForm(forms.ModelForm):
     class Meta:
         model = CollectorKey
         fields = ["site", "name", "expires_at"]
@@ -100,7 +103,7 @@ class CollectorKeyAdmin(SiteScopedAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        key, secret = CollectorKey.objects.generate(site=obj.site, name=obj.name, created_by=request.user, expires_at=obj.expires_at)
+        key, secret = CollectorKey.objects.generate(site=obj.site, name=obj.name, created_by=cast("AbstractBaseUser", request.user), expires_at=obj.expires_at)
         obj.pk, obj.prefix = key.pk, key.prefix
         form.instance.secret = secret
 

@@ -20,7 +20,7 @@ from sites.models import Site
 COUNT_AT_MOST = 10_000
 
 
-class LimitedCountPaginator(Paginator[Any]):
+class LimitedCountPaginator(Paginator):
     """Counts no further than COUNT_AT_MOST rows: nobody leafs to page 1,000, and counting a large table costs more than the page."""
 
     @cached_property
@@ -29,7 +29,7 @@ class LimitedCountPaginator(Paginator[Any]):
         return int(rows.order_by()[:COUNT_AT_MOST].count())
 
 
-class VisibleSiteFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no types
+class VisibleSiteFilter(DropdownFilter):
     """By site, offering only those the user may see."""
 
     title = _("site")
@@ -45,7 +45,7 @@ class VisibleSiteFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no 
         return queryset.filter(site_id=int(value)) if value.isdecimal() else queryset.none()
 
 
-class SiteScopedAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class SiteScopedAdmin(ModelAdmin):
     """Rows, choices and autocompletion of the user's own sites only. The model has a foreign key `site`."""
 
     show_full_result_count = False
@@ -74,7 +74,7 @@ class ReadOnly:
         return False
 
 
-class OverviewChangeList(ChangeList):  # type: ignore[misc]  # Unfold has no types
+class OverviewChangeList(ChangeList):
     """A list whose rows open the object's own page in the console; its form is one click further, behind "Edit"."""
 
     def url_for_result(self, result: Model) -> str:

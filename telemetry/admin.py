@@ -17,7 +17,7 @@ from telemetry import units
 from telemetry.models import CollectorUploadLog, MinerTelemetryLive
 
 
-class MinerPageChangeList(ChangeList):  # type: ignore[misc]  # Unfold has no types
+class MinerPageChangeList(ChangeList):
     def url_for_result(self, result: Any) -> str:
         return reverse("console:miner", args=[result.miner_id])
 

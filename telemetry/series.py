@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Max, Q, Sum
 
 from miners.models import Miner, MinerState
@@ -55,3 +56,81 @@ def site_statistics(sites: Iterable[Site], *, now: datetime) -> dict[int, SiteSt
     )
     found = {row["site_id"]: SiteStatistics(**row) for row in rows}
     return {pk: found.get(pk) or SiteStatistics(site_id=pk) for pk in site_ids}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Readings of one bucket of time, begun at `timestamp`: averages (the hottest for temperatures), summed over the miners of a site."""
+
+    timestamp: datetime
+    hashrate_ghs: float | None
+    hashrate_expected_ghs: float | None
+    temperature_max: float | None
+    power_consumption: float | None
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Points `step` apart; a bucket without readings has no point."""
+
+    step: timedelta
+    points: list[Point]
+
+
+STEPS = ((timedelta(hours=2), timedelta(minutes=1)), (timedelta(hours=48), timedelta(minutes=5)), (timedelta(days=14), timedelta(hours=1)))
+
+
+def _step(span: timedelta) -> timedelta:
+    return next((step for longest, step in STEPS if span <= longest), timedelta(days=1))
+
+
+def farm_series(sites: Iterable[Site], *, start: datetime, end: datetime) -> Series:
+    """Several sites as one."""
+    keys = [site.pk for site in sites]
+    return _series("m.site_id", keys, start=start, end=end)
+
+
+def site_series(site: Site, *, start: datetime, end: datetime) -> Series:
+    return _series("m.site_id", [site.pk], start=start, end=end)
+
+
+def miner_series(miner: Miner, *, start: datetime, end: datetime) -> Series:
+    return _series("m.id", [miner.pk], start=start, end=end)
+
+
+def _series(column: str, keys: list[int], *, start: datetime, end: datetime) -> Series:
+    step = _step(end - start)
+    if not keys:
+        return Series(step=step, points=[])
+    places = ", ".join(["%s"] * len(keys))
+    seconds = int(step.total_seconds())
+    epoch = (
+        "CAST(strftime('%%s', h.timestamp) AS INTEGER)"
+        if connection.vendor == "sqlite"
+        else "CAST(extract(epoch FROM h.timestamp) AS bigint)"
+    )
+    statement = f"""
+        SELECT bucket, SUM(hashrate), SUM(expected), MAX(hottest), SUM(power), SUM(samples) FROM (
+            SELECT h.miner_id, {epoch} / {seconds} * {seconds} AS bucket, AVG(h.hashrate_ghs) AS hashrate,
+                   AVG(h.hashrate_expected_ghs) AS expected, MAX(h.temperature_max) AS hottest, AVG(h.power_consumption) AS power,
+                   COUNT(*) AS samples
+            FROM miner_telemetry_history h JOIN miners_miner m ON m.id = h.miner_id
+            WHERE {column} IN ({places}) AND h.timestamp >= %s AND h.timestamp < %s GROUP BY 1, 2) AS each
+        GROUP BY bucket ORDER BY bucket"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*keys, start, end])
+        rows = cursor.fetchall()
+    return Series(step=step, points=[_point(row) for row in rows])
+
+
+def _point(row: tuple[Any, ...]) -> Point:
+    bucket, hashrate, expected, hottest, power, samples = row
+    return Point(
+        timestamp=datetime.fromtimestamp(bucket, tz=UTC),
+        hashrate_ghs=hashrate,
+        hashrate_expected_ghs=expected,
+        temperature_max=hottest,
+        power_consumption=power,
+        samples=int(samples),
+    )
