@@ -27,26 +27,11 @@ from cgminer.wire import decode, is_complete, raise_for_status, replies  # noqa:
 
 SAMPLES = ROOT / "tests" / "cgminer" / "samples"
 LIMIT_MS = 50.0
-TOKENS = (
-    *(
-        b"nan",
-        b"-inf",
-        b"1e999",
-        b"-1",
-        b"99999999999999999999999",
-        b"0",
-        b"null",
-        b"true",
-        b'""',
-        b'"\\u0000"',
-        b"[]",
-        b"{}",
-        b"[[",
-        b"}{",
-    ),
-    *(b"\\'", b"%%", b'""', b",,", b"[,{", b",}", b"\x00", b"\xff\xfe", b"\n", b'"0-0-0-0"', b'"-"', b'"--5--"', b'":"', b'{"":{}}'),
-    *(b"[" * 2000, b'{"a":' * 500, b"9" * 400, b"A" * 5000, b'"STATUS":"E"', b'"Code":45', b'"POOLS":5', b'"STATS":{}', b'"DEVS":[1,null]'),
+VALUES = rb"""nan|-inf|1e999|-1|99999999999999999999999|0|null|true|""|"\u0000"|[]|{}|"0-0-0-0"|"-"|"--5--"|{"":{}}|5|"x"|[1,null]""".split(
+    b"|"
 )
+BREAKS = rb"""[[|}{|\'|%%|""|,,|[,{|,}|":"|"STATUS":"E"|"Code":45|"POOLS":5|"STATS":{}|"DEVS":[1,null]""".split(b"|")
+TOKENS = (*VALUES, *BREAKS, b"\x00", b"\xff\xfe", b"\n", b"[" * 2000, b'{"a":' * 500, b"9" * 400, b"A" * 5000)
 
 
 class Sample(NamedTuple):

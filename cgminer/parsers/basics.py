@@ -31,6 +31,7 @@ def read_basics(replies: Replies) -> Fields:
         "uptime_seconds": plausible.uptime(summary.get("Elapsed", summary.get("elapsed"))),
         "hardware_errors": plausible.counter(summary.get("Hardware Errors", summary.get("hw_all"))),
         "pools": read_pools(replies),
+        "boards": (),
     }
     _read_software(replies, fields)
     _read_shares(summary, device_rows(replies), fields)
