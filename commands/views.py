@@ -24,10 +24,10 @@ from commands.secrets import SecretUnreadable
 from commands.serializers import BatchSerializer, CommandSerializer, HistoryQuerySerializer
 from commands.wire import command_for_staff, command_on_the_wire, outcome_from_wire
 from miners.models import Miner
+from resilience.bodies import BodyRefused
 from sites.api import ApiError, CollectorView, StaffView
 from sites.models import Site
 from telemetry.requests import header_text, read_request
-from telemetry.unpacking import UploadRefused
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 50
 
@@ -203,7 +203,7 @@ def _json_object(request: Request) -> dict[str, Any]:
     try:
         body, _ = read_request(request)
         value = msgspec.json.decode(body)
-    except UploadRefused as refused:
+    except BodyRefused as refused:
         raise ApiError(refused.status, str(refused)) from refused
     except (msgspec.DecodeError, RecursionError) as error:
         raise ApiError(400, f"The body is not JSON: {error}") from error

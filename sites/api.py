@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,21 +10,25 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path
 from rest_framework import exceptions, status
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from resilience.bodies import BodyRefused, load_json, read_body
 from resilience.ratelimit import Verdict, rate_limiter
 from sites.authentication import CollectorKeyAuthentication, HasCollectorKey, IsStaff, IsStaffOrCollector, client_address, network_of
 from sites.metrics import RATE_LIMIT_HITS
 from sites.models import CollectorKey
 
 UNAVAILABLE_RETRY_S = 10
+MAX_BODY_BYTES = 1_000_000
+"""Of everything but an upload."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,16 +52,57 @@ class AlwaysJson(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+class CollectorRequest(Request):
+    """Takes a chunked body (no Content-Length) for what it is; DRF takes it for an empty one. gunicorn marks where it ends."""
+
+    def _load_stream(self) -> None:
+        super()._load_stream()
+        meta = self._request.META
+        if self._stream is None and not meta.get("CONTENT_LENGTH") and meta.get("wsgi.input_terminated"):
+            self._stream = meta["wsgi.input"]
+
+
+class BoundedJson(BaseParser):
+    """A small JSON object, whatever it is labelled as; gzip as well."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        request = (parser_context or {})["request"]
+        try:
+            encoding = request.headers.get("Content-Encoding", "")
+            body, _ = read_body(stream, content_encoding=encoding, max_bytes=MAX_BODY_BYTES, max_unpacked_bytes=MAX_BODY_BYTES)
+            document = load_json(body)
+        except BodyRefused as refused:
+            raise ApiError(refused.status, str(refused))
+        except OSError:  # Django's UnreadablePostError, and what gunicorn says of a broken chunk
+            raise ApiError(400, "The connection ended before the body did.")
+        if not isinstance(document, dict):
+            raise exceptions.ParseError("Expected a JSON object.")
+        return document
+
+
 class CollectorView(APIView):
     """Base of the API: rate limited by caller, `X-RateLimit-*` on every answer. Called with a collector key unless it says otherwise."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = [CollectorKeyAuthentication]
     permission_classes = [HasCollectorKey]
     content_negotiation_class = AlwaysJson
+    parser_classes = [BoundedJson]
     metadata_class = None
     rate_scope = "read"
     """Which window of the caller's a request counts in: a key in `settings.RATE_LIMITS`."""
     verdict: Verdict | None = None
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        context = self.get_parser_context(request)
+        return CollectorRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=context,
+        )
 
     def check_throttles(self, request: Request) -> None:
         if isinstance(request.auth, CollectorKey):
@@ -154,4 +199,3 @@ def _sentence(detail: Any) -> str:
         name, inner = next(iter(detail.items()))
         return f"{name}: {_sentence(inner)}"
     return _sentence(detail[0]) if isinstance(detail, list) else str(detail)
-

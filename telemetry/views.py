@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from resilience.bodies import BodyRefused
 from sites.api import ApiError, CollectorView
 from sites.authentication import client_address
 from telemetry.ingest import ingest_readings
@@ -21,7 +22,7 @@ from telemetry.models import Source
 from telemetry.readings import IngestReport, Upload
 from telemetry.refusals import log_refused_upload
 from telemetry.requests import header_text, read_request
-from telemetry.unpacking import UploadRefused
+from telemetry.upload_schema import describe_upload
 from telemetry.uploads import Batch, parse_batch
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,12 @@ class UploadView(CollectorView):
 
     rate_scope = "upload"
 
+    @describe_upload
     def post(self, request: Request) -> Response:
+        """A JSON array of records or an envelope around them, plain or gzip (`Content-Encoding: gzip`, then as application/octet-stream).
+
+        Answered after the commit. A record that breaks a bound is listed under `errors` and the others are stored.
+        """
         started = time.perf_counter()
         received_at = timezone.now()
         site = request.auth.site
@@ -43,7 +49,7 @@ class UploadView(CollectorView):
             _warn_of_other_site(batch, request)
             upload = _completed(upload, batch)
             report = ingest_readings(site, batch.readings, source=Source.COLLECTOR, received_at=received_at, upload=upload)
-        except UploadRefused as refused:
+        except BodyRefused as refused:
             UPLOADS.labels(site_id=site.code, status="refused").inc()
             log_refused_upload(site, upload, reason=str(refused), received_at=received_at)
             raise ApiError(refused.status, str(refused)) from refused
