@@ -5,6 +5,9 @@ Columns carry the wire's names and units (GH/s, °C, MHz, W, J/TH, seconds, mill
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -49,6 +52,52 @@ class Measurements(models.Model):
         abstract = True
 
 
+class Status(models.TextChoices):
+    """What people see of a miner: what it last reported, taken together with how long ago that was."""
+
+    ONLINE = "online", _("online")
+    OFFLINE = "offline", _("offline")
+    STALE = "stale", _("stale")
+    NEVER_SEEN = "never_seen", _("never seen")
+
+
+STALE_INTERVALS = 3
+"""A miner that was not heard of for this many of its site's intervals is stale."""
+
+
+def silent_since(now: datetime, *, site: str = "site__") -> models.ExpressionWrapper[Any]:
+    """A miner whose newest reading is older than this is stale; `site` is the prefix of its site's fields."""
+    patience = models.ExpressionWrapper(
+        models.F(f"{site}interval_seconds") * timedelta(seconds=STALE_INTERVALS), output_field=models.DurationField()
+    )
+    return models.ExpressionWrapper(models.Value(now) - patience, output_field=models.DateTimeField())
+
+
+def status_expression(now: datetime, *, live: str = "", site: str = "site__") -> models.Case:
+    """`Status` at `now` of the row whose live reading is reached by the prefix `live` and whose site by `site`."""
+    return models.Case(
+        models.When(**{f"{live}timestamp__isnull": True}, then=models.Value(Status.NEVER_SEEN)),
+        models.When(**{f"{live}timestamp__lt": silent_since(now, site=site)}, then=models.Value(Status.STALE)),
+        models.When(**{f"{live}online": True}, then=models.Value(Status.ONLINE)),
+        default=models.Value(Status.OFFLINE),
+        output_field=models.CharField(),
+    )
+
+
+class LiveQuerySet(models.QuerySet["MinerTelemetryLive"]):
+    def with_status(self, now: datetime) -> LiveQuerySet:
+        """Adds `status`, one of `Status` (a live row was seen, so never NEVER_SEEN)."""
+        return self.annotate(status=status_expression(now))
+
+    def stale(self, now: datetime) -> LiveQuerySet:
+        """Nothing heard for three intervals of their site."""
+        return self.filter(timestamp__lt=silent_since(now))
+
+    def of_site(self, site: Site) -> LiveQuerySet:
+        """The list of a site's live miners, with what a row of it shows."""
+        return self.filter(site=site, miner__is_enabled=True).select_related("miner")
+
+
 class MinerTelemetryLive(Measurements):
     """The newest reading of one miner. Moves only forward in time.
 
@@ -71,6 +120,8 @@ class MinerTelemetryLive(Measurements):
     pool_url = models.CharField(_("pool"), max_length=255, null=True)
     worker_name = models.CharField(_("worker"), max_length=100, null=True)
     error_message = models.CharField(_("error"), max_length=500, null=True)
+
+    objects = LiveQuerySet.as_manager()
 
     class Meta:
         db_table = "miner_telemetry_live"
@@ -120,6 +171,113 @@ class MinerTelemetryHistory(Measurements):
 
     def __str__(self) -> str:
         return f"{self.miner_id} {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class Rollup(models.Model):
+    """What one bucket of time holds. `expected` is how many readings the interval asks for; fewer `samples` are missing data.
+
+    Only online readings measure, so `online_samples` of 0 beside `samples` means "off", and a value of 0 means that 0 was reported.
+    """
+
+    bucket = models.DateTimeField(_("begins"))
+    samples = models.IntegerField(_("readings"))
+    expected = models.IntegerField(_("readings expected"))
+    online_samples = models.IntegerField(_("online readings"))
+    hashrate_ghs_min = RealField(_("hash rate min, GH/s"), null=True)
+    hashrate_ghs_avg = RealField(_("hash rate avg, GH/s"), null=True)
+    hashrate_ghs_max = RealField(_("hash rate max, GH/s"), null=True)
+    hashrate_ghs_last = RealField(_("hash rate last, GH/s"), null=True)
+    temperature_max_min = RealField(_("temperature min, °C"), null=True)
+    temperature_max_avg = RealField(_("temperature avg, °C"), null=True)
+    temperature_max_max = RealField(_("temperature max, °C"), null=True)
+    temperature_max_last = RealField(_("temperature last, °C"), null=True)
+    power_consumption_min = RealField(_("power min, W"), null=True)
+    power_consumption_avg = RealField(_("power avg, W"), null=True)
+    power_consumption_max = RealField(_("power max, W"), null=True)
+    power_consumption_last = RealField(_("power last, W"), null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.pk[0]} {self.bucket:%Y-%m-%d %H:%M}"
+
+
+class MinerRollup(Rollup):
+    """One miner over one bucket. "Last" is what its last reading in the bucket said."""
+
+    pk = models.CompositePrimaryKey("miner_id", "bucket")
+    miner = models.ForeignKey(
+        Miner, verbose_name=_("miner"), on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+
+    class Meta:
+        abstract = True
+
+
+class SiteRollup(Rollup):
+    """One site over one bucket: hash rates and powers of its miners added up, their temperatures side by side.
+
+    In a bucket of five minutes "min" and "max" add up each miner's own extremes, so the site's true value lies between them.
+    """
+
+    pk = models.CompositePrimaryKey("site_id", "bucket")
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, db_index=False, related_name="+")
+    miners = RealField(_("miners heard of"))
+    miners_online = RealField(_("miners online"))
+
+    class Meta:
+        abstract = True
+
+
+class MinerRollup5m(MinerRollup):
+    class Meta:
+        db_table = "miner_rollup_5m"
+
+
+class MinerRollup1h(MinerRollup):
+    class Meta:
+        db_table = "miner_rollup_1h"
+
+
+class MinerRollup1d(MinerRollup):
+    class Meta:
+        db_table = "miner_rollup_1d"
+
+
+class SiteRollup5m(SiteRollup):
+    class Meta:
+        db_table = "site_rollup_5m"
+
+
+class SiteRollup1h(SiteRollup):
+    class Meta:
+        db_table = "site_rollup_1h"
+
+
+class SiteRollup1d(SiteRollup):
+    class Meta:
+        db_table = "site_rollup_1d"
+
+
+class RollupDue(models.Model):
+    """One bucket of one site whose roll-up is behind its readings. Written with the readings, removed with the roll-up.
+
+    `version` grows with every batch: a roll-up that saw an older version leaves the row, so nothing that arrives meanwhile is missed.
+    """
+
+    pk = models.CompositePrimaryKey("resolution", "site_id", "bucket")
+    resolution = models.CharField(max_length=2)
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, db_index=False, related_name="+")
+    bucket = models.DateTimeField()
+    version = models.BigIntegerField(db_default=1)
+    due_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "rollup_due"
+
+    def __str__(self) -> str:
+        return f"{self.resolution} {self.site_id} {self.bucket:%Y-%m-%d %H:%M}"
 
 
 class SiteSummary(models.Model):

@@ -1,0 +1,57 @@
+"""One row a site that says what its miners' newest readings add up to."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from django.db.models import Avg, Count, Max, Q, Sum
+
+from miners.models import Miner
+from sites.models import Site
+from telemetry.models import STALE_INTERVALS, SiteSummary
+
+EFFORT = 20
+"""A summary is not renewed by ingest before this many times its own cost has passed: at most 5 % of the time goes into it."""
+
+
+def refresh(site: Site, now: datetime) -> SiteSummary:
+    """Add up the live rows of `site` as they stand at `now`. Only miners that are online, and not stale, hash and draw power."""
+    started = time.perf_counter()
+    fresh = Q(live__timestamp__gte=now - timedelta(seconds=STALE_INTERVALS * site.interval_seconds))
+    online = fresh & Q(live__online=True)
+    values = Miner.objects.filter(site=site, is_enabled=True).aggregate(
+        miners_total=Count("pk"),
+        online=Count("pk", filter=online),
+        offline=Count("pk", filter=fresh & Q(live__online=False)),
+        stale=Count("pk", filter=Q(live__isnull=False) & ~fresh),
+        never_seen=Count("pk", filter=Q(live__isnull=True)),
+        mining=Count("pk", filter=online & Q(live__mining_state="mining")),
+        healthy=Count("pk", filter=online & Q(live__overall_health="healthy")),
+        degraded=Count("pk", filter=online & Q(live__overall_health="degraded")),
+        critical=Count("pk", filter=online & Q(live__overall_health="critical")),
+        hashrate_ghs=Sum("live__hashrate_ghs", filter=online),
+        hashrate_expected_ghs=Sum("live__hashrate_expected_ghs"),
+        power_consumption=Sum("live__power_consumption", filter=online),
+        temperature_avg=Avg("live__temperature_max", filter=online),
+        temperature_max=Max("live__temperature_max", filter=online),
+        newest_reading_at=Max("live__timestamp"),
+    )
+    values |= {"computed_at": now, "cost_ms": (time.perf_counter() - started) * 1000}
+    summary = SiteSummary(site=site, **values)
+    SiteSummary.objects.bulk_create([summary], update_conflicts=True, unique_fields=["site"], update_fields=list(values))
+    return summary
+
+
+def refresh_when_due(site: Site, now: datetime) -> None:
+    """Renew the summary unless that was done a moment ago for what it costs. Inside the transaction that changed the live rows."""
+    known = SiteSummary.objects.filter(site=site).values_list("computed_at", "cost_ms").first()
+    if known and known[0] and timedelta(0) <= now - known[0] < timedelta(milliseconds=EFFORT * known[1]):
+        return
+    refresh(site, now)
+
+
+def refresh_all(now: datetime) -> None:
+    """Renew every active site's summary, so that silence shows."""
+    for site in Site.objects.active():
+        refresh(site, now)
