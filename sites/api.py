@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -45,20 +45,21 @@ class ApiError(exceptions.APIException):
 class AlwaysJson(BaseContentNegotiation):
     """Agents send all kinds of Accept headers and read JSON."""
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
-        return parsers[0]
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        return next(iter(parsers))
 
-    def select_renderer(self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
+    def select_renderer(self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None) -> Any:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
 
 
 class CollectorRequest(Request):
     """Takes a chunked body (no Content-Length) for what it is; DRF takes it for an empty one. gunicorn marks where it ends."""
 
     def _load_stream(self) -> None:
-        super()._load_stream()
+        super()._load_stream()  # type: ignore[misc]  # DRF's stubs leave it out
         meta = self._request.META
-        if self._stream is None and not meta.get("CONTENT_LENGTH") and meta.get("wsgi.input_terminated"):
+        if not meta.get("CONTENT_LENGTH") and meta.get("wsgi.input_terminated"):
             self._stream = meta["wsgi.input"]
 
 
@@ -169,7 +170,7 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response:
         log.error("database_unavailable", error=str(exc))
         return _failure(503, "The database is not available; try again later.", retry_after=UNAVAILABLE_RETRY_S)
     if isinstance(exc, exceptions.Throttled):
-        return _failure(429, "Rate limit exceeded", retry_after=int(exc.wait or 1))
+        return _failure(429, "Rate limit exceeded", retry_after=int(getattr(exc, "wait", None) or 1))
     if isinstance(exc, Http404):
         return _failure(404, "Not found.")
     if isinstance(exc, DjangoPermissionDenied):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import datetime, timedelta
+from typing import cast
 
 import structlog
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
@@ -63,6 +65,16 @@ class IsStaff(BasePermission):
 class IsStaffOrCollector(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         return isinstance(request.auth, CollectorKey) or bool(request.user.is_active and request.user.is_staff)
+
+
+def key_of(request: Request) -> CollectorKey:
+    """The key that `HasCollectorKey` let through."""
+    return cast(CollectorKey, request.auth)
+
+
+def person_of(request: Request) -> AbstractBaseUser:
+    """The member of the staff that `IsStaff` let through."""
+    return cast(AbstractBaseUser, request.user)
 
 
 def visible_sites(request: Request) -> SiteQuerySet:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from sites.api import ApiError, StaffView
-from sites.authentication import visible_sites
+from sites.authentication import person_of, visible_sites
 from sites.keys import KeyNotActive, create_key, revoke_key, rotate_key
 from sites.models import CollectorKey, CollectorKeyQuerySet
 from sites.schema import errors
@@ -43,7 +43,7 @@ class KeysView(StaffView):
         site = visible_sites(request).filter(code=wanted["site"]).first()
         if site is None:
             raise NotFound(f"There is no site {wanted['site']!r} that you may see.")
-        made = create_key(site, name=wanted["name"], created_by=request.user, expires_at=wanted["expires_at"])
+        made = create_key(site, name=wanted["name"], created_by=person_of(request), expires_at=wanted["expires_at"])
         return _secret_answer(*made)
 
 
@@ -68,7 +68,7 @@ class KeyRotationView(StaffView):
         wanted = _valid(RotationSerializer(data=request.data))
         key = get_object_or_404(_visible_keys(request), pk=key_id)
         try:
-            made = rotate_key(key, created_by=request.user, overlap=timedelta(hours=wanted["overlap_hours"]))
+            made = rotate_key(key, created_by=person_of(request), overlap=timedelta(hours=wanted["overlap_hours"]))
         except KeyNotActive as error:
             raise ApiError(409, str(error))
         return _secret_answer(*made)
@@ -80,7 +80,7 @@ def _visible_keys(request: Request) -> CollectorKeyQuerySet:
 
 def _valid(serializer: Serializer[Any]) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
-    return serializer.validated_data
+    return dict(serializer.validated_data)
 
 
 def _secret_answer(key: CollectorKey, secret: str) -> Response:

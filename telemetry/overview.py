@@ -5,69 +5,48 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, DateTimeField, DurationField, ExpressionWrapper, F, Max, Q, Sum, Value
+from django.db.models import Avg, Count, Max, Q, Sum
 
 from miners.models import Miner
 from sites.models import Site, SiteQuerySet
-from telemetry.models import MinerTelemetryLive
-
-STALE_INTERVALS = 3
+from telemetry.models import STALE_INTERVALS, MinerTelemetryLive, Status, status_expression
 
 Totals = dict[str, Any]
+MEASURED = ("hashrate_ghs", "hashrate_expected_ghs", "power_consumption", "temperature_avg", "temperature_max", "newest_reading_at")
 
 
 def site_totals(sites: SiteQuerySet, *, now: datetime) -> list[Totals]:
-    """One row a site, by code: two grouped queries however many sites and miners there are."""
-    counts = dict(Miner.objects.filter(site__in=sites, is_enabled=True).order_by().values_list("site").annotate(Count("pk")))
+    """One row a site, by code: one grouped query however many sites and miners there are."""
     measured = {row.pop("site"): row for row in _measured(sites, now=now)}
-    return [_totals(site, counts.get(site.pk, 0), measured.get(site.pk)) for site in sites.order_by("code")]
+    return [_totals(site, measured.get(site.pk, {})) for site in sites.order_by("code")]
 
 
 def _measured(sites: SiteQuerySet, *, now: datetime) -> Any:
-    patience = ExpressionWrapper(F("site__interval_seconds") * timedelta(seconds=STALE_INTERVALS), output_field=DurationField())
-    silent = Q(timestamp__lt=ExpressionWrapper(Value(now) - patience, output_field=DateTimeField()))
-    online = ~silent & Q(online=True)
-    live = MinerTelemetryLive.objects.filter(site__in=sites, miner__is_enabled=True).order_by().values("site")
-    return live.annotate(
-        seen=Count("pk"),
-        online_count=Count("pk", filter=online),
-        offline=Count("pk", filter=~silent & Q(online=False)),
-        stale=Count("pk", filter=silent),
-        hashrate_ghs=Sum("hashrate_ghs", filter=online),
-        hashrate_expected_ghs=Sum("hashrate_expected_ghs", filter=online),
-        power_consumption=Sum("power_consumption", filter=online),
-        temperature_avg=Avg("temperature_avg", filter=online),
-        temperature_max=Max("temperature_max", filter=online),
-        newest_reading_at=Max("timestamp"),
+    miners = Miner.objects.filter(site__in=sites, is_enabled=True).annotate(status=status_expression(now, live="live__"))
+    online = Q(status=Status.ONLINE)
+    return (
+        miners.order_by()
+        .values("site")
+        .annotate(
+            miners_total=Count("pk"),
+            **{status.value: Count("pk", filter=Q(status=status)) for status in Status},
+            hashrate_ghs=Sum("live__hashrate_ghs", filter=online),
+            hashrate_expected_ghs=Sum("live__hashrate_expected_ghs", filter=online),
+            power_consumption=Sum("live__power_consumption", filter=online),
+            temperature_avg=Avg("live__temperature_avg", filter=online),
+            temperature_max=Max("live__temperature_max", filter=online),
+            newest_reading_at=Max("live__timestamp"),
+        )
     )
 
 
-def _totals(site: Site, miners: int, measured: Totals | None) -> Totals:
-    measured = measured or {}
-    return {
-        "site_id": site.code,
-        "site_name": site.name,
-        "miners_total": miners,
-        "online": measured.get("online_count", 0),
-        "offline": measured.get("offline", 0),
-        "stale": measured.get("stale", 0),
-        "never_seen": miners - measured.get("seen", 0),
-        **{
-            name: measured.get(name)
-            for name in (
-                "hashrate_ghs",
-                "hashrate_expected_ghs",
-                "power_consumption",
-                "temperature_avg",
-                "temperature_max",
-                "newest_reading_at",
-            )
-        },
-    }
+def _totals(site: Site, measured: Totals) -> Totals:
+    counts = {name: measured.get(name, 0) for name in ("miners_total", *Status.values)}
+    return {"site_id": site.code, "site_name": site.name, **counts, **{name: measured.get(name) for name in MEASURED}}
 
 
-def status_of(live: MinerTelemetryLive, *, interval_seconds: int, now: datetime) -> str:
-    """ "online", "offline" or "stale" (nothing heard for three intervals)."""
+def status_of(live: MinerTelemetryLive, *, interval_seconds: int, now: datetime) -> Status:
+    """What `status_expression` says, of a row that is in memory."""
     if now - live.timestamp > timedelta(seconds=STALE_INTERVALS * interval_seconds):
-        return "stale"
-    return "online" if live.online else "offline"
+        return Status.STALE
+    return Status.ONLINE if live.online else Status.OFFLINE

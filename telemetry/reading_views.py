@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from miners.models import Miner
 from sites.api import ApiError, CollectorView, SharedView
-from sites.authentication import visible_sites
+from sites.authentication import key_of, visible_sites
 from sites.models import Site
 from sites.schema import SITE_HEADER, errors
 from telemetry.models import CollectorUploadLog, MinerTelemetryLive
@@ -34,7 +34,7 @@ class StatusView(CollectorView):
     @extend_schema(summary="The key's site", parameters=[SITE_HEADER], responses={200: StatusSerializer, **errors(401, 403, 429)})
     def get(self, request: Request) -> Response:
         """Totals of the key's own site, its last upload, and the name of the key: what an agent shows to prove that it is connected."""
-        key = request.auth
+        key = key_of(request)
         [totals] = site_totals(visible_sites(request), now=timezone.now())
         last_upload = CollectorUploadLog.objects.filter(site=key.site_id).exclude(status=CollectorUploadLog.Status.REFUSED)
         about = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from django.conf import settings
-from django.http.request import parse_header_parameters
+from django.utils.http import parse_header_parameters
 from rest_framework.request import Request
 
 from resilience.bodies import BodyRefused, BodyTooLarge, UnsupportedBody, as_utf8, read_body

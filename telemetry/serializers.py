@@ -45,8 +45,10 @@ class UploadAnswerSerializer(serializers.Serializer[Any]):
     online = serializers.IntegerField()
     offline = serializers.IntegerField()
     ignored_fields = serializers.IntegerField(help_text="Fields of records that this server does not know.")
-    errors = RecordErrorSerializer(many=True)
-    data = UploadDataSerializer()
+
+    def get_fields(self) -> dict[str, Any]:
+        # As attributes, these two names would hide DRF's own properties.
+        return {**super().get_fields(), "errors": RecordErrorSerializer(many=True), "data": UploadDataSerializer()}
 
 
 class LiveSerializer(serializers.ModelSerializer[MinerTelemetryLive]):

@@ -17,7 +17,7 @@ REF = "#/components/schemas/{name}"
 def record_schema() -> dict[str, Any]:
     """JSON Schema of one record, nested objects written out in place."""
     _, components = msgspec.json.schema_components([Record], ref_template=REF)
-    record = _inlined(components["Record"], components)
+    record: dict[str, Any] = _inlined(components["Record"], components)
     record.pop("additionalProperties", None)  # unknown fields are ignored and counted
     record["properties"].pop("worker_id")
     record["properties"]["miner_id"] |= {"minLength": 1, "pattern": r"^[!-~]+$"}

@@ -8,14 +8,14 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from resilience.bodies import BodyRefused
 from sites.api import ApiError, CollectorView
-from sites.authentication import client_address
+from sites.authentication import client_address, key_of
+from telemetry.busy import DatabaseBusy
 from telemetry.ingest import ingest_readings
 from telemetry.metrics import UPLOAD_SIZE, UPLOADS
 from telemetry.models import Source
@@ -41,7 +41,7 @@ class UploadView(CollectorView):
         """
         started = time.perf_counter()
         received_at = timezone.now()
-        site = request.auth.site
+        site = key_of(request).site
         upload = _upload_of(request)
         try:
             body, upload = _read(request, upload)
@@ -53,9 +53,9 @@ class UploadView(CollectorView):
             UPLOADS.labels(site_id=site.code, status="refused").inc()
             log_refused_upload(site, upload, reason=str(refused), received_at=received_at)
             raise ApiError(refused.status, str(refused)) from refused
-        except (OperationalError, InterfaceError):
+        except DatabaseBusy as busy:
             UPLOADS.labels(site_id=site.code, status="unavailable").inc()
-            raise
+            raise ApiError(503, "The database is not available; try again later.", retry_after=busy.retry_after_s) from busy
         return _answer(report, batch, site_code=site.code, elapsed_ms=(time.perf_counter() - started) * 1000)
 
 
@@ -68,7 +68,7 @@ def _read(request: Request, upload: Upload) -> tuple[bytes | bytearray, Upload]:
 def _upload_of(request: Request) -> Upload:
     """What the headers tell of an upload."""
     return Upload(
-        key_id=request.auth.pk,
+        key_id=key_of(request).pk,
         client_address=client_address(request),
         size_bytes=0,
         received=0,
@@ -93,8 +93,10 @@ def _completed(upload: Upload, batch: Batch) -> Upload:
 
 def _warn_of_other_site(batch: Batch, request: Request) -> None:
     """The key decides where readings go; an envelope that names another site is a collector set up wrongly."""
-    if batch.site_id and batch.site_id != request.auth.site.code:
-        log.warning("envelope_names_other_site", site_id=request.auth.site.code, claimed=batch.site_id, key_prefix=request.auth.prefix)
+    if batch.site_id and batch.site_id != key_of(request).site.code:
+        log.warning(
+            "envelope_names_other_site", site_id=key_of(request).site.code, claimed=batch.site_id, key_prefix=key_of(request).prefix
+        )
 
 
 def _answer(report: IngestReport, batch: Batch, *, site_code: str, elapsed_ms: float) -> Response:
