@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path
 from rest_framework import exceptions, status
-from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -22,7 +22,15 @@ from rest_framework.views import APIView
 
 from resilience.bodies import BodyRefused, load_json, read_body
 from resilience.ratelimit import Verdict, rate_limiter
-from sites.authentication import CollectorKeyAuthentication, HasCollectorKey, IsStaff, IsStaffOrCollector, client_address, network_of
+from sites.authentication import (
+    CollectorKeyAuthentication,
+    HasCollectorKey,
+    IsStaff,
+    IsStaffOrCollector,
+    StaffSession,
+    client_address,
+    network_of,
+)
 from sites.metrics import RATE_LIMIT_HITS
 from sites.models import CollectorKey
 
@@ -137,14 +145,14 @@ class CollectorView(APIView):
 class StaffView(CollectorView):
     """Called by staff with the admin's session."""
 
-    authentication_classes = [SessionAuthentication]
+    authentication_classes = [StaffSession]
     permission_classes = [IsStaff]
 
 
 class SharedView(CollectorView):
     """Called by staff, or by a collector for its own site."""
 
-    authentication_classes = [CollectorKeyAuthentication, SessionAuthentication]
+    authentication_classes = [CollectorKeyAuthentication, StaffSession]
     permission_classes = [IsStaffOrCollector]
 
 

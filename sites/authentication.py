@@ -12,7 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -46,6 +46,13 @@ class CollectorKeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class StaffSession(SessionAuthentication):
+    """The admin's session. With a name for the scheme, so that a caller without one is told 401 and not 403."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Session"
 
 
 class HasCollectorKey(BasePermission):

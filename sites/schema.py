@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
@@ -73,3 +74,11 @@ class CollectorKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
 def collector_api_only(endpoints: list[Endpoint], **kwargs: Any) -> list[Endpoint]:
     """Preprocessing hook: each address once (the one without the slash), and of the schema itself nothing."""
     return [each for each in endpoints if each[0].startswith("/api/") and not each[0].endswith("/")]
+
+
+class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the package has no types
+    target_class = "sites.authentication.StaffSession"
+    name = "staffSession"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME, "description": "A person signed in to the admin."}
