@@ -6,7 +6,6 @@ Columns carry the wire's names and units (GH/s, °C, MHz, W, J/TH, seconds, mill
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -52,49 +51,23 @@ class Measurements(models.Model):
         abstract = True
 
 
-class Status(models.TextChoices):
-    """What people see of a miner: what it last reported, taken together with how long ago that was."""
-
-    ONLINE = "online", _("online")
-    OFFLINE = "offline", _("offline")
-    STALE = "stale", _("stale")
-    NEVER_SEEN = "never_seen", _("never seen")
-
-
 STALE_INTERVALS = 3
-"""A miner that was not heard of for this many of its site's intervals is stale."""
-
-
-def silent_since(now: datetime, *, site: str = "site__") -> models.ExpressionWrapper[Any]:
-    """A miner whose newest reading is older than this is stale; `site` is the prefix of its site's fields."""
-    patience = models.ExpressionWrapper(
-        models.F(f"{site}interval_seconds") * timedelta(seconds=STALE_INTERVALS), output_field=models.DurationField()
-    )
-    return models.ExpressionWrapper(models.Value(now) - patience, output_field=models.DateTimeField())
-
-
-def status_expression(now: datetime, *, live: str = "", site: str = "site__") -> models.Case:
-    """`Status` at `now` of the row whose live reading is reached by the prefix `live` and whose site by `site`."""
-    return models.Case(
-        models.When(**{f"{live}timestamp__isnull": True}, then=models.Value(Status.NEVER_SEEN)),
-        models.When(**{f"{live}timestamp__lt": silent_since(now, site=site)}, then=models.Value(Status.STALE)),
-        models.When(**{f"{live}online": True}, then=models.Value(Status.ONLINE)),
-        default=models.Value(Status.OFFLINE),
-        output_field=models.CharField(),
-    )
 
 
 class LiveQuerySet(models.QuerySet["MinerTelemetryLive"]):
-    def with_status(self, now: datetime) -> LiveQuerySet:
-        """Adds `status`, one of `Status` (a live row was seen, so never NEVER_SEEN)."""
-        return self.annotate(status=status_expression(now))
-
     def stale(self, now: datetime) -> LiveQuerySet:
-        """Nothing heard for three intervals of their site."""
-        return self.filter(timestamp__lt=silent_since(now))
+        """Miners that were well and then not heard of for three intervals of their site.
+
+        One that was reported unreachable is offline, not stale: its collector waits up to five minutes before it tries again.
+        """
+        patience = models.ExpressionWrapper(
+            models.F("site__interval_seconds") * timedelta(seconds=STALE_INTERVALS), output_field=models.DurationField()
+        )
+        silent_since = models.ExpressionWrapper(models.Value(now) - patience, output_field=models.DateTimeField())
+        return self.filter(online=True, timestamp__lt=silent_since)
 
     def of_site(self, site: Site) -> LiveQuerySet:
-        """The list of a site's live miners, with what a row of it shows."""
+        """The site's live miners, for a list: enabled ones, with their inventory row."""
         return self.filter(site=site, miner__is_enabled=True).select_related("miner")
 
 
@@ -195,6 +168,7 @@ class Rollup(models.Model):
     power_consumption_avg = RealField(_("power avg, W"), null=True)
     power_consumption_max = RealField(_("power max, W"), null=True)
     power_consumption_last = RealField(_("power last, W"), null=True)
+    hashrate_expected_ghs_avg = RealField(_("expected hash rate, GH/s"), null=True)
 
     class Meta:
         abstract = True
@@ -292,6 +266,7 @@ class SiteSummary(models.Model):
     cost_ms = models.FloatField(_("took, ms"), db_default=0)
     miners_total = models.PositiveIntegerField(_("miners"), db_default=0)
     online = models.PositiveIntegerField(_("online"), db_default=0)
+    sleeping = models.PositiveIntegerField(_("sleeping"), db_default=0)
     offline = models.PositiveIntegerField(_("offline"), db_default=0)
     stale = models.PositiveIntegerField(_("stale"), db_default=0)
     never_seen = models.PositiveIntegerField(_("never seen"), db_default=0)

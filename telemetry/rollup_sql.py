@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-ADDED_UP = ("hashrate_ghs", "power_consumption")
-"""Metrics whose site value is the sum over its miners."""
-SIDE_BY_SIDE = ("temperature_max",)
+SPREAD = ("min", "avg", "max", "last")
+ADDED_UP = {"hashrate_ghs": SPREAD, "power_consumption": SPREAD, "hashrate_expected_ghs": ("avg",)}
+"""Metrics whose site value is the sum over its miners, and what is kept of each."""
+SIDE_BY_SIDE = {"temperature_max": SPREAD}
 """Metrics whose site value is their average and extremes."""
-METRICS = ADDED_UP + SIDE_BY_SIDE
-PARTS = ("min", "avg", "max", "last")
+METRICS = ADDED_UP | SIDE_BY_SIDE
 
 COUNTS = ("samples", "expected", "online_samples")
-MINER_COLUMNS = ("miner_id", "bucket", *COUNTS, *(f"{metric}_{part}" for metric in METRICS for part in PARTS))
-SITE_COLUMNS = ("site_id", "bucket", *COUNTS, "miners", "miners_online", *MINER_COLUMNS[2 + len(COUNTS) :])
+VALUES = tuple(f"{metric}_{part}" for metric, parts in METRICS.items() for part in parts)
+MINER_COLUMNS = ("miner_id", "bucket", *COUNTS, *VALUES)
+SITE_COLUMNS = ("site_id", "bucket", *COUNTS, "miners", "miners_online", *VALUES)
 
 # A miner that reports more often than it owes must not make up for one that is silent.
 _EXPECTED = "CASE WHEN {samples} > %(expected)s THEN {samples} ELSE %(expected)s END"
 
 
 def miners_from_readings(table: str) -> str:
-    values = [value for metric in METRICS for value in _spread(f"r.{metric}", average=f"avg(r.{metric})")]
+    values = [_of_readings(metric, part) for metric, parts in METRICS.items() for part in parts]
     columns = ", ".join(f"h.{metric}" for metric in METRICS)
     return _upsert(
         table,
@@ -39,7 +40,7 @@ def miners_from_readings(table: str) -> str:
 
 
 def miners_from_finer(table: str, finer: str) -> str:
-    values = [value for metric in METRICS for value in _spread_of_spreads(metric, average=_weighted(metric))]
+    values = [_of_buckets(metric, part, average=_weighted(metric)) for metric, parts in METRICS.items() for part in parts]
     return _upsert(
         table,
         MINER_COLUMNS,
@@ -53,8 +54,9 @@ def miners_from_finer(table: str, finer: str) -> str:
 
 
 def site_from_miners(table: str, miners: str) -> str:
-    added = [f"sum(r.{metric}_{part})" for metric in ADDED_UP for part in PARTS]
-    beside = [f"{how}(r.{metric}_{part})" for metric in SIDE_BY_SIDE for part, how in zip(PARTS, ("min", "avg", "max", "max"), strict=True)]
+    added = [f"sum(r.{metric}_{part})" for metric, parts in ADDED_UP.items() for part in parts]
+    extremes = {"min": "min", "avg": "avg", "max": "max", "last": "max"}
+    beside = [f"{extremes[part]}(r.{metric}_{part})" for metric, parts in SIDE_BY_SIDE.items() for part in parts]
     return _upsert(
         table,
         SITE_COLUMNS,
@@ -67,7 +69,7 @@ def site_from_miners(table: str, miners: str) -> str:
 
 
 def site_from_finer(table: str, finer: str) -> str:
-    values = [value for metric in METRICS for value in _spread_of_spreads(metric, average=f"avg(r.{metric}_avg)")]
+    values = [_of_buckets(metric, part, average=f"avg(r.{metric}_avg)") for metric, parts in METRICS.items() for part in parts]
     return _upsert(
         table,
         SITE_COLUMNS,
@@ -78,13 +80,15 @@ def site_from_finer(table: str, finer: str) -> str:
     )
 
 
-def _spread(column: str, *, average: str) -> list[str]:
-    return [f"min({column})", average, f"max({column})", f"max(CASE WHEN r.newest = 1 THEN {column} END)"]
+def _of_readings(metric: str, part: str) -> str:
+    return f"max(CASE WHEN r.newest = 1 THEN r.{metric} END)" if part == "last" else f"{part}(r.{metric})"
 
 
-def _spread_of_spreads(metric: str, *, average: str) -> list[str]:
-    column = f"r.{metric}"
-    return [f"min({column}_min)", average, f"max({column}_max)", f"max(CASE WHEN r.newest = 1 THEN {column}_last END)"]
+def _of_buckets(metric: str, part: str, *, average: str) -> str:
+    column = f"r.{metric}_{part}"
+    if part == "avg":
+        return average
+    return f"max(CASE WHEN r.newest = 1 THEN {column} END)" if part == "last" else f"{part}({column})"
 
 
 def _weighted(metric: str) -> str:

@@ -25,6 +25,6 @@ def use_postgresql(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("telemetry", "0002_rollups")]
+    dependencies = [("telemetry", "0003_rollups")]
 
     operations = [migrations.RunPython(use_postgresql, migrations.RunPython.noop)]
