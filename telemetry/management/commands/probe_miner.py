@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -33,7 +33,7 @@ UNITS = {
 
 
 class Command(BaseCommand):
-    requires_system_checks: ClassVar[list[str]] = []  # it works without a database, to look at a network before anything is set up
+    requires_system_checks = ()  # it works without a database, to look at a network before anything is set up
     help = "Read one miner, now, and show what it answered and what is understood of it. Nothing is stored."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
