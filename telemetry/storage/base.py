@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -42,3 +42,9 @@ class Storage(Protocol):
 
     def store(self, batch: Batch) -> Stored:
         """Write history, live and detail rows inside the caller's transaction, while no other writer of the site does."""
+
+    def take_turns(self, name: str) -> None:
+        """Wait until no other transaction holds `name`, and hold it to the end of this one."""
+
+    def make_room(self, timestamps: Iterable[datetime]) -> bool:
+        """Make the partitions that readings of these times lack; False when none was missing."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
 from operator import itemgetter
@@ -11,6 +12,7 @@ from zlib import crc32
 
 from django.db import connection
 
+from telemetry import partitions
 from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
 from telemetry.storage import columns
 from telemetry.storage.base import Batch, Row, Stored
@@ -48,6 +50,13 @@ class PostgresqlStorage:
             if cursor.rowcount < miners:
                 cursor.execute(staging.insert_detail)
         return Stored(appended=appended, live_inserted=inserted, live_updated=moved)
+
+    def take_turns(self, name: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+    def make_room(self, timestamps: Iterable[datetime]) -> bool:
+        return bool(partitions.ensure_days(partitions.HISTORY, {moment.astimezone(UTC).date() for moment in timestamps}))
 
 
 def _lock_site(cursor: Any, site_id: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -45,6 +45,12 @@ class SqliteStorage:
             cursor.executemany(_move_detail(), [row[_KEY] + row[_LISTS] for row in rows if row[columns.LISTED]])
             inserted = _live_rows(cursor) - known
         return Stored(appended=appended, live_inserted=inserted, live_updated=moved - inserted)
+
+    def take_turns(self, name: str) -> None:
+        """Nothing to wait for: there is one writing transaction at a time."""
+
+    def make_room(self, timestamps: Iterable[datetime]) -> bool:
+        return False
 
 
 def _live_rows(cursor: Any) -> int:

@@ -270,5 +270,5 @@ def test_a_failure_leaves_nothing_of_the_batch():
 def test_the_number_of_statements_does_not_grow_with_the_batch(django_assert_max_num_queries):
     site = make_site()
     store(site, *[full_reading(f"m{number}") for number in range(300)])
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(24):
         store(site, *[full_reading(f"m{number}", minute(1)) for number in range(300)], upload=an_upload(300))
