@@ -58,7 +58,11 @@ class Job:
         return timedelta(days=1) if self.daily_at is not None else timedelta(minutes=self.every_minutes or 1)
 
 
-JOBS = (Job(name="hashinsight.polls", func="telemetry.tasks.enqueue_polls", every_minutes=1),)
+JOBS = (
+    Job(name="hashinsight.polls", func="telemetry.tasks.enqueue_polls", every_minutes=1),
+    Job(name="hashinsight.command-expiry", func="commands.tasks.expire_commands", every_minutes=1),
+    Job(name="hashinsight.command-verification", func="commands.tasks.verify_commands", every_minutes=1),
+)
 
 ENQUEUED = frozenset({"telemetry.tasks.poll_site_task"})
 """Tasks that code puts in the queue."""

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from resilience.leases import RunDropped, refuse_late
+from resilience.leases import RunDropped, leased_job, refuse_late
 from sites.models import Site
 from telemetry.poll_plan import Shard, due_rounds, job_name
 from telemetry.poller import poll_site
@@ -20,6 +20,7 @@ TASK_MARGIN_S = 15
 """Seconds a poll task may take beyond the round's own deadline before the cluster ends it; less than the lease's margin."""
 
 
+@leased_job("enqueue_polls", ttl_s=60)
 def enqueue_polls() -> str:
     """Each minute: one task for each round that is due, so that the clusters of several machines share the sites."""
     now = timezone.now()

@@ -183,7 +183,7 @@ def test_dry_run_says_what_would_happen_and_stores_nothing(tmp_path: Path, capsy
 
 
 def test_unknown_site_names_the_known_ones(site: Site, tmp_path: Path):
-    with pytest.raises(CommandError, match=r"no site B \(known: A\)"):
+    with pytest.raises(CommandError, match=r"no site 'B'\. Known sites: A"):
         call_command("import_miners", write(tmp_path, "miner_id,ip_address\n"), "--site", "B")
 
 
