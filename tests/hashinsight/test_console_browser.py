@@ -102,6 +102,17 @@ def test_chart_goes_to_another_range(live_web: WebServer, site: Site, console: P
     assert console.get_attribute("[data-hours='168']", "aria-pressed") == "true"
 
 
+def test_floor_map_shows_each_miner_in_its_slot_and_opens_it(live_web: WebServer, site: Site, console: Page) -> None:
+    ingest_readings(site, [make_reading("m2", online=False, hashrate_ghs=None)], source=Source.POLLER, received_at=timezone.now())
+    console.goto(f"{live_web.url}/admin/sites/site/{site.pk}/overview/")
+    console.wait_for_selector(".hi-slots a.hi-offline")
+    assert console.locator(".hi-slots a").count() == 2
+    console.click("[data-mode=percent]")
+    assert "90 % of expected" in console.get_attribute(".hi-slots a.hi-level-1", "title")
+    console.click(".hi-slots a.hi-level-1")
+    console.wait_for_url(f"**/admin/miners/miner/{Miner.objects.get(miner_id='m1').pk}/overview/")
+
+
 def test_key_is_made_and_seen_once(live_web: WebServer, site: Site, console: Page) -> None:
     console.goto(f"{live_web.url}/admin/sites/collectorkey/add/")
     console.select_option("select[name=site]", str(site.pk))
@@ -119,7 +130,7 @@ def test_key_is_made_and_seen_once(live_web: WebServer, site: Site, console: Pag
 def test_command_palette_opens_a_miner(live_web: WebServer, site: Site, console: Page) -> None:
     console.goto(f"{live_web.url}/admin/")
     console.keyboard.press("Control+k")
-    console.keyboard.type("M2")
+    console.locator("#search-input-command").press_sequentially("M2")
     console.click("#command-results-list >> text=m2")
     console.wait_for_url(f"**/admin/miners/miner/{Miner.objects.get(miner_id='m2').pk}/overview/")
 
