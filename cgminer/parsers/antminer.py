@@ -36,6 +36,9 @@ class SlotNames(NamedTuple):
     fan: str
     consumption: str
 
+    def known_in(self, main: Row) -> bool:
+        return self.chips in main or self.pcb in main or self.sensor in main or self.blackminer_chips in main
+
 
 def _names_of(slot: int) -> SlotNames:
     return SlotNames(
@@ -55,12 +58,12 @@ def _names_of(slot: int) -> SlotNames:
     )
 
 
-_SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(17))
+_SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(33))
 SLEEP_MODES: Final = frozenset({254, "254"})
 _OTHER_BRANDS: Final = frozenset({"Blackminer", "BlackMiner", "Hammer", "Volcminer", "Elphapex"})
 _VARIANT = re.compile(r"\s*\(((?:vnish|msk|hiveon|asicseer|anthill|braiins|luxos)[^)]*)\)\s*$", re.IGNORECASE)
 _MODEL_FAMILY = re.compile(r"Antminer\s+([A-Z]+)\d*", re.IGNORECASE)
-_FAMILY_UNITS: Final = {"L": 1e-3, "D": 1e-3, "E": 1e-3, "B": 1e-9, "Z": 1e-6}
+_FAMILY_UNITS: Final = {"L": 1e-3, "D": 1e-3, "E": 1e-3, "B": 1e-9, "Z": 1e-6, "Hammer": 1e-3}
 """Before `rate_unit` existed, "GHS 5s" was MH/s on scrypt, X11 and ethash models, H/s on B3, kSol/s on Z9 and Z11."""
 _SOLUTIONS_PER_KSOL: Final = 1000
 
@@ -115,7 +118,7 @@ def unit_of(main: Row, model: str | None) -> float:
     if stated is not None:
         return stated
     family = _MODEL_FAMILY.match(model or "")
-    letter = family[1].upper() if family else "S"
+    letter = family[1].upper() if family else (model or "S")[:6]
     factor = _FAMILY_UNITS.get(letter, 1.0)
     if letter == "Z" and (plausible.rate(main.get("GHS av")) or 0) > _SOLUTIONS_PER_KSOL:
         return 1e-9
@@ -153,26 +156,29 @@ def _in_ghs(value: float | None, unit: float, bitcoin: bool) -> float | None:
 
 
 def _boards(main: Row, fields: Fields, unit: float) -> tuple[Board, ...]:
-    fitted = [(names, sensors) for names in _SLOT_NAMES if (sensors := _sensors_if_fitted(main, names)) is not None]
+    slots = [(names, sensors, works) for names in _SLOT_NAMES if names.known_in(main) for sensors, works in (_slot(main, names),)]
+    keep(
+        fields,
+        temperature_boards=tuple([value for _, (pcb, _), _ in slots for value in pcb]),
+        temperature_chips=tuple([value for _, (_, chips), _ in slots for value in chips]),
+    )
+    working = sum(works for _, _, works in slots)
+    spare = (plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES)) or len(_SLOT_NAMES)) - working
+    fitted = []
+    for names, sensors, works in slots:
+        if works or ((sensors[0] or sensors[1]) and spare > 0):
+            spare -= not works
+            fitted.append((names, sensors))
     parts = [plausible.rate(main.get(names.rate)) for names, _ in fitted]
     whole = fields.get("hashrate_5s_ghs") or fields.get("hashrate_ghs")
     scale = unit * rates.scale_to_total([part * unit for part in parts if part], whole)
-    keep(
-        fields,
-        temperature_boards=tuple([value for _, (pcb, _) in fitted for value in pcb]),
-        temperature_chips=tuple([value for _, (_, chips) in fitted for value in chips]),
-    )
     return tuple([_board(main, names, part, scale, sensors) for (names, sensors), part in zip(fitted, parts, strict=True)])
 
 
-def _sensors_if_fitted(main: Row, names: SlotNames) -> Sensors | None:
-    """A slot with chips, a rate, a clock or sensors is fitted; anything else is an empty connector."""
-    if names.chips not in main and names.pcb not in main and names.sensor not in main and names.blackminer_chips not in main:
-        return None
-    sensors = _sensors(main, names)
-    if main.get(names.chips) or sensors[0] or sensors[1] or plausible.rate(main.get(names.rate)) or main.get(names.states):
-        return sensors
-    return sensors if plausible.frequency(pick(main, names.clocks)) else None
+def _slot(main: Row, names: SlotNames) -> tuple[Sensors, bool]:
+    """The sensors of a slot, and whether a board answers there: with chips, a rate or a clock. Sensors alone may number otherwise."""
+    works = main.get(names.chips) or main.get(names.states) or plausible.rate(main.get(names.rate))
+    return _sensors(main, names), bool(works or plausible.frequency(pick(main, names.clocks)))
 
 
 def _sensors(main: Row, names: SlotNames) -> Sensors:

@@ -41,7 +41,9 @@ _WHATSMINER_SUMMARY: Final = frozenset(
     {"Fan Speed In", "Fan Speed Out", "HS RT", "Factory GHS", "Upfreq Complete", "Chip Temp Max", "Hash Stable"}
 )
 _AURADINE_COMMANDS: Final = frozenset({"ipreport", "psu", "temperature", "fan"})
-_ANTMINER_STATS: Final = frozenset({"BMMiner", "chain_acn1", "miner_count", "temp_pcb1", "chain_rate1", "rate_ideal", "rate_avg"})
+_ANTMINER_STATS: Final = frozenset(
+    {"BMMiner", "chain_acn1", "miner_count", "fan_num", "temp_num", "temp_pcb1", "chain_rate1", "rate_ideal", "rate_avg"}
+)
 _AVALON_STATS: Final = frozenset({"MM Count", "MM ID0", "MM ID1", "MM ID2", "MM ID0:Summary"})
 _SEALMINER_STATS: Final = frozenset({"MHS(Rated)", "Ctrl Board SN", "0 MHS(Sample)"})
 
