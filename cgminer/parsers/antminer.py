@@ -59,7 +59,7 @@ def _names_of(slot: int) -> SlotNames:
 
 
 _SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(33))
-SLEEP_MODES: Final = frozenset({254, "254"})
+SLEEP_MODES: Final = (254, "254")
 _OTHER_BRANDS: Final = frozenset({"Blackminer", "BlackMiner", "Hammer", "Volcminer", "Elphapex"})
 _VARIANT = re.compile(r"\s*\(((?:vnish|msk|hiveon|asicseer|anthill|braiins|luxos)[^)]*)\)\s*$", re.IGNORECASE)
 _MODEL_FAMILY = re.compile(r"Antminer\s+([A-Z]+)\d*", re.IGNORECASE)
