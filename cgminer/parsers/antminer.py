@@ -36,9 +36,6 @@ class SlotNames(NamedTuple):
     fan: str
     consumption: str
 
-    def known_in(self, main: Row) -> bool:
-        return self.chips in main or self.pcb in main or self.sensor in main or self.blackminer_chips in main
-
 
 def _names_of(slot: int) -> SlotNames:
     return SlotNames(
@@ -59,6 +56,7 @@ def _names_of(slot: int) -> SlotNames:
 
 
 _SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(33))
+_NO_SENSORS: Final = ("0-0-0-0", None, "", 0)
 SLEEP_MODES: Final = (254, "254")
 _OTHER_BRANDS: Final = frozenset({"Blackminer", "BlackMiner", "Hammer", "Volcminer", "Elphapex"})
 _VARIANT = re.compile(r"\s*\(((?:vnish|msk|hiveon|asicseer|anthill|braiins|luxos)[^)]*)\)\s*$", re.IGNORECASE)
@@ -156,7 +154,7 @@ def _in_ghs(value: float | None, unit: float, bitcoin: bool) -> float | None:
 
 
 def _boards(main: Row, fields: Fields, unit: float) -> tuple[Board, ...]:
-    slots = [(names, sensors, works) for names in _SLOT_NAMES if names.known_in(main) for sensors, works in (_slot(main, names),)]
+    slots = [(names, *_slot(main, names)) for names in _SLOT_NAMES if (names.chips in main or names.sensor in main or names.pcb in main)]
     keep(
         fields,
         temperature_boards=tuple([value for _, (pcb, _), _ in slots for value in pcb]),
@@ -177,7 +175,12 @@ def _boards(main: Row, fields: Fields, unit: float) -> tuple[Board, ...]:
 
 def _slot(main: Row, names: SlotNames) -> tuple[Sensors, bool]:
     """The sensors of a slot, and whether a board answers there: with chips, a rate or a clock. Sensors alone may number otherwise."""
-    works = main.get(names.chips) or main.get(names.states) or plausible.rate(main.get(names.rate))
+    get = main.get
+    works = get(names.chips) or get(names.states) or plausible.rate(get(names.rate))
+    if not works and get(names.pcb) in _NO_SENSORS and get(names.chip) in _NO_SENSORS and not get(names.sensor):
+        works = plausible.frequency(pick(main, names.clocks))
+        if not works:
+            return ((), ()), False
     return _sensors(main, names), bool(works or plausible.frequency(pick(main, names.clocks)))
 
 

@@ -96,7 +96,7 @@ def _read_identity(replies: Replies, summary: Row, fields: Fields) -> None:
     keep(
         fields,
         firmware_version=plausible.text(firmware, 50),
-        api_version=plausible.text(version.get("api_ver"), 20),
+        api_version=plausible.text(str(version.get("api_ver") or "").removeprefix("whatsminer v"), 20),
         model=plausible.text(named),
         mac_address=plausible.mac_address(pick(info, ("mac",))),
         hostname=plausible.text(info.get("hostname")),
