@@ -66,11 +66,11 @@ def _by_words(replies: Replies) -> Firmware | None:
 
 def _by_stats(replies: Replies) -> Firmware | None:
     for row in stats_rows(replies):
-        if not _ANTMINER_STATS.isdisjoint(row):
+        if not row.keys().isdisjoint(_ANTMINER_STATS):
             return Firmware.ANTMINER
-        if not _SEALMINER_STATS.isdisjoint(row):
+        if not row.keys().isdisjoint(_SEALMINER_STATS):
             return Firmware.SEALMINER
-        if not _AVALON_STATS.isdisjoint(row) or str(row.get("ID", "")).startswith("AV"):
+        if not row.keys().isdisjoint(_AVALON_STATS) or str(row.get("ID", "")).startswith("AV"):
             return Firmware.AVALON
         if str(row.get("ID", "")).startswith("SM") and "slot" in row:
             return Firmware.WHATSMINER
@@ -83,11 +83,11 @@ def _has_avalon_device(replies: Replies) -> bool:
 
 def _by_summary(replies: Replies) -> Firmware | None:
     summary, devices = summary_row(replies), device_rows(replies)
-    if not _WHATSMINER_COMMANDS.isdisjoint(replies) or not _WHATSMINER_SUMMARY.isdisjoint(summary):
+    if not replies.keys().isdisjoint(_WHATSMINER_COMMANDS) or not summary.keys().isdisjoint(_WHATSMINER_SUMMARY):
         return Firmware.WHATSMINER
     if any("Upfreq Complete" in row or "Effective Chips" in row or row.get("Name") == "SM" for row in devices):
         return Firmware.WHATSMINER
-    if "ThsThrottle" in summary or not _AURADINE_COMMANDS.isdisjoint(replies):
+    if "ThsThrottle" in summary or not replies.keys().isdisjoint(_AURADINE_COMMANDS):
         return Firmware.AURADINE
     return Firmware.WHATSMINER if _answers_like_btminer(replies) else None
 
