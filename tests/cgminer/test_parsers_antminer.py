@@ -279,3 +279,13 @@ def test_sensors_numbered_apart_from_the_boards_are_not_more_boards() -> None:
 def test_board_that_answers_without_chips_is_a_board() -> None:
     reply = stats(miner_count=2, chain_acn2=0, temp_pcb2="40-41", chain_rate2="")
     assert [(board.id, board.chips_total) for board in parse_snapshot(reply).boards] == [(1, 3), (2, 0)]
+
+
+def test_summary_of_the_new_api_is_enough_for_the_rates() -> None:
+    machine = parse_snapshot(replies("antminer_new_api", "summary"))
+    assert (machine.model, machine.hashrate_ghs, machine.hashrate_5s_ghs, machine.hardware_errors) == (
+        "Antminer S21",
+        199900.25,
+        200500.5,
+        7,
+    )
