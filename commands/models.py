@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from miners.models import Miner
@@ -32,7 +34,8 @@ class CommandStatus(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
-OPEN_STATUSES = (CommandStatus.PENDING, CommandStatus.SENT, CommandStatus.EXECUTING)
+DELIVERED_STATUSES = (CommandStatus.SENT, CommandStatus.EXECUTING)
+OPEN_STATUSES = (CommandStatus.PENDING, *DELIVERED_STATUSES)
 
 
 class Verification(models.TextChoices):
@@ -41,19 +44,90 @@ class Verification(models.TextChoices):
     NOT_VERIFIED = "not_verified", _("not verified")
 
 
+class CommandBatch(models.Model):
+    """One order for many miners: sent in paced groups, the canary first, stopped by itself when too many fail."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("running")
+        PAUSED = "paused", _("paused")
+        STOPPED = "stopped", _("stopped")
+        FINISHED = "finished", _("finished")
+
+    batch_id = models.UUIDField(_("batch ID"), primary_key=True, default=uuid.uuid4, editable=False)
+    command = models.CharField(_("command"), max_length=20, choices=CommandType.choices)
+    reason = models.CharField(_("reason"), max_length=255, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("requested by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="command_batches",
+    )
+    created_at = models.DateTimeField(_("asked"), editable=False)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.RUNNING, editable=False)
+    canary_size = models.PositiveIntegerField(_("canary, miners"), default=0)
+    group_size = models.PositiveIntegerField(_("group, miners"), default=50)
+    pause_seconds = models.PositiveIntegerField(_("pause between groups, s"), default=30)
+    stop_above_percent = models.PositiveSmallIntegerField(_("stop when more fail, %"), default=20)
+    next_group_at = models.DateTimeField(_("next group"), null=True, editable=False)
+    stop_reason = models.CharField(_("stopped because"), max_length=255, blank=True, editable=False)
+
+    class Meta:
+        db_table = "command_batches"
+        ordering = ["-created_at"]
+        verbose_name = _("command batch")
+        verbose_name_plural = _("command batches")
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.created_at:%Y-%m-%d %H:%M}"
+
+
 class MinerCommandQuerySet(models.QuerySet["MinerCommand"]):
     def open(self) -> MinerCommandQuerySet:
         return self.filter(status__in=OPEN_STATUSES)
 
+    def overdue(self, now: datetime) -> MinerCommandQuerySet:
+        """Open commands whose time is over."""
+        return self.open().filter(expires_at__lte=now)
+
+    def offerable(self, now: datetime) -> MinerCommandQuerySet:
+        """Never handed out, or handed out and unanswered when the lease ended; not held back by their batch.
+
+        A miner with an unanswered command gets only that one: commands reach a miner one at a time and in order.
+        """
+        in_flight = MinerCommand.objects.filter(miner=models.OuterRef("miner"), status__in=DELIVERED_STATUSES).exclude(
+            pk=models.OuterRef("pk")
+        )
+        waiting = models.Q(status=CommandStatus.PENDING) | models.Q(status__in=DELIVERED_STATUSES, leased_until__lte=now)
+        return (
+            self.filter(waiting, expires_at__gt=now, is_released=True)
+            .exclude(models.Exists(in_flight))
+            .order_by("-priority", "created_at", "pk")
+        )
+
+    def awaiting_verification(self) -> MinerCommandQuerySet:
+        """Handed out at least once and not judged yet; a cancelled one never went out."""
+        return self.filter(sent_at__isnull=False, verified_at__isnull=True)
+
+    def first_of_each_miner(self) -> MinerCommandQuerySet:
+        """One command a miner, the most urgent and then the oldest."""
+        turn = models.Window(RowNumber(), partition_by=models.F("miner"), order_by=[models.F("priority").desc(), "created_at", "pk"])
+        return self.annotate(turn=turn).filter(turn=1)
+
 
 class MinerCommand(models.Model):
-    """One command for one miner: who asked, why, how often it was handed out, what was answered, what the telemetry proves."""
+    """One command for one miner: who asked, why, how often it was handed out, what was answered, what the telemetry proves.
+
+    Only `commands.dispatch` writes the columns that are not editable.
+    """
 
     command_id = models.UUIDField(_("command ID"), primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="commands")
     miner = models.ForeignKey(Miner, verbose_name=_("miner"), on_delete=models.CASCADE, related_name="commands")
     command = models.CharField(_("command"), max_length=20, choices=CommandType.choices)
-    params = models.JSONField(_("parameters"), default=dict, blank=True)
+    params = models.JSONField(_("parameters"), default=dict, blank=True, help_text=_("Without secrets."))
+    secret_params = models.TextField(blank=True, default="", editable=False)
     priority = models.SmallIntegerField(_("priority"), default=0, help_text=_("Higher goes first."))
     reason = models.CharField(_("reason"), max_length=255, blank=True)
     requested_by = models.ForeignKey(
@@ -64,18 +138,30 @@ class MinerCommand(models.Model):
         blank=True,
         related_name="miner_commands",
     )
+    batch = models.ForeignKey(
+        CommandBatch, verbose_name=_("batch"), on_delete=models.SET_NULL, null=True, blank=True, related_name="commands"
+    )
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True, editable=False)
 
     status = models.CharField(_("status"), max_length=10, choices=CommandStatus.choices, default=CommandStatus.PENDING, editable=False)
+    is_released = models.BooleanField(_("released"), default=True, editable=False, help_text=_("Off while its batch holds it back."))
     created_at = models.DateTimeField(_("asked"), editable=False)
     expires_at = models.DateTimeField(_("expires"), editable=False)
     sent_at = models.DateTimeField(_("first sent"), null=True, editable=False)
     leased_until = models.DateTimeField(_("leased until"), null=True, editable=False)
+    leased_by = models.CharField(_("leased by"), max_length=100, blank=True, editable=False)
     deliveries = models.PositiveSmallIntegerField(_("deliveries"), default=0, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
     result_code = models.SmallIntegerField(_("result code"), null=True, editable=False)
     result_message = models.CharField(_("result"), max_length=500, blank=True, editable=False)
+    result = models.JSONField(_("answer"), default=dict, blank=True, editable=False)
+
     verification = models.CharField(
         _("verification"), max_length=12, choices=Verification.choices, default=Verification.UNKNOWN, editable=False
+    )
+    verified_at = models.DateTimeField(_("judged"), null=True, editable=False)
+    evidence = models.JSONField(
+        _("evidence"), default=dict, blank=True, editable=False, help_text=_("What telemetry showed before and after.")
     )
 
     objects = MinerCommandQuerySet.as_manager()
@@ -85,11 +171,41 @@ class MinerCommand(models.Model):
         ordering = ["-created_at"]
         verbose_name = _("command")
         verbose_name_plural = _("commands")
+        constraints = [models.UniqueConstraint(fields=["idempotency_key", "miner"], name="command_asked_once")]
         indexes = [
             models.Index(fields=["site", "status", "-priority", "created_at"], name="command_queue"),  # what to hand out next
             models.Index(fields=["miner", "-created_at"], name="command_of_miner"),  # a miner's timeline
             models.Index(fields=["status", "created_at"], name="command_status"),  # retention, expiry
+            models.Index(fields=["sent_at"], condition=models.Q(verified_at__isnull=True), name="command_unjudged"),  # verification
+        ]
+        permissions = [  # one a command type: what a group may do to miners
+            ("can_enable", "Can enable miners"),
+            ("can_disable", "Can disable miners"),
+            ("can_restart", "Can restart mining"),
+            ("can_reboot", "Can reboot miners"),
+            ("can_switch_pool", "Can switch pools"),
+            ("can_set_fan", "Can set fans"),
+            ("can_set_frequency", "Can set frequencies"),
         ]
 
     def __str__(self) -> str:
         return f"{self.command} {self.miner_id}"
+
+
+class CommandEvent(models.Model):
+    """One thing that happened to a command. Only ever added to."""
+
+    command = models.ForeignKey(MinerCommand, verbose_name=_("command"), on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(_("at"))
+    actor = models.CharField(_("who"), max_length=150)
+    status = models.CharField(_("status"), max_length=10, choices=CommandStatus.choices)
+    message = models.CharField(_("what happened"), max_length=500)
+
+    class Meta:
+        db_table = "command_events"
+        ordering = ["at", "pk"]
+        verbose_name = _("command event")
+        verbose_name_plural = _("command events")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.message}"

@@ -5,21 +5,31 @@ Each variable is described in `.env.example`. With DEBUG off, a missing SECRET_K
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
+
+from hashinsight import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-if (BASE_DIR / ".env").is_file():
-    env.read_env(BASE_DIR / ".env")
+ENV_FILE = Path(env.str("HASHINSIGHT_ENV_FILE", default=str(BASE_DIR / ".env")))
+if ENV_FILE.is_file():
+    env.read_env(ENV_FILE)
 
 DATA_DIR = Path(env.str("HASHINSIGHT_DATA_DIR", default=str(BASE_DIR / "data")))
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"{DATA_DIR} can't be made ({error.strerror}): set HASHINSIGHT_DATA_DIR to a directory of this user's."
+    ) from None
 
 DEBUG = env.bool("DEBUG", default=True)
 SECRET_KEY = env.str("SECRET_KEY", default="")
@@ -31,6 +41,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    "hashinsight",  # first: its commands and templates replace those of the packages below
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
@@ -52,7 +63,6 @@ INSTALLED_APPS = [
     "miners",
     "telemetry",
     "commands",
-    "hashinsight",
 ]
 
 MIDDLEWARE = [
@@ -75,7 +85,7 @@ WSGI_APPLICATION = "hashinsight.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        "DIRS": [BASE_DIR / "hashinsight" / "templates"],  # before Unfold's own
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -95,6 +105,8 @@ DATABASE_STATEMENT_TIMEOUT = env.int("DATABASE_STATEMENT_TIMEOUT", default=30)  
 
 def _database(url: str) -> dict[str, Any]:
     """The connection of `url`, with what each engine needs to survive several writing processes."""
+    if url.partition("://")[0] not in ("postgres", "postgresql", "sqlite"):
+        raise ImproperlyConfigured("DATABASE_URL can't be read: write postgres://USER:PASSWORD@HOST:5432/NAME or sqlite:////PATH/FILE.")
     database: dict[str, Any] = env.db_url_config(url)
     options = database.setdefault("OPTIONS", {})
     if database["ENGINE"].endswith("sqlite3"):
@@ -154,16 +166,31 @@ POLL_ATTEMPTS = env.int("HASHINSIGHT_POLL_ATTEMPTS", default=3)
 POLL_CONNECT_TIMEOUT_S = env.float("HASHINSIGHT_POLL_CONNECT_TIMEOUT_S", default=2.0)
 POLL_SEND_TIMEOUT_S = env.float("HASHINSIGHT_POLL_SEND_TIMEOUT_S", default=1.0)
 POLL_RECEIVE_TIMEOUT_S = env.float("HASHINSIGHT_POLL_RECEIVE_TIMEOUT_S", default=2.0)
+POLL_PATIENCE_S = env.float("HASHINSIGHT_POLL_PATIENCE_S", default=5.0)  # for a slow miner's first reply in a round
+POLL_SHARD_SIZE = env.int("HASHINSIGHT_POLL_SHARD_SIZE", default=25_000)  # a larger site is polled by several tasks
 
 RETENTION_HISTORY_DAYS = env.int("HASHINSIGHT_RETENTION_HISTORY_DAYS", default=30)
 RETENTION_UPLOAD_LOG_DAYS = env.int("HASHINSIGHT_RETENTION_UPLOAD_LOG_DAYS", default=7)
 RETENTION_COMMAND_DAYS = env.int("HASHINSIGHT_RETENTION_COMMAND_DAYS", default=30)
+RETENTION_ROLLUP_5M_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_5M_DAYS", default=90)
+RETENTION_ROLLUP_1H_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_1H_DAYS", default=730)
 
 UPLOAD_MAX_RECORDS = env.int("HASHINSIGHT_UPLOAD_MAX_RECORDS", default=5_000)
 UPLOAD_MAX_BYTES = env.int("HASHINSIGHT_UPLOAD_MAX_BYTES", default=10_000_000)
 UPLOAD_MAX_UNPACKED_BYTES = env.int("HASHINSIGHT_UPLOAD_MAX_UNPACKED_BYTES", default=50_000_000)
 UPLOAD_RATE_PER_MINUTE = env.int("HASHINSIGHT_UPLOAD_RATE_PER_MINUTE", default=60)
 DATA_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES
+# Requests a minute of one key or one person, each kind in its own sliding window; failures of one address.
+RATE_LIMITS = {
+    "upload": UPLOAD_RATE_PER_MINUTE,
+    "read": env.int("HASHINSIGHT_READ_RATE_PER_MINUTE", default=60),
+    "staff": env.int("HASHINSIGHT_STAFF_RATE_PER_MINUTE", default=300),
+    # A result that is not answered with 200 is never sent again, and a batch of hundreds is answered within seconds.
+    "result": env.int("HASHINSIGHT_RESULT_RATE_PER_MINUTE", default=3_000),
+    "failed_authentication": env.int("HASHINSIGHT_FAILED_AUTHENTICATION_RATE_PER_MINUTE", default=30),
+}
+# How many of our own proxies stand in front and append to X-Forwarded-For; 0: the peer's address is the client's.
+TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
 COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
 COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
@@ -176,15 +203,53 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "sites.api.error_response",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "HashInsight collector API",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": ["rest_framework.authentication.SessionAuthentication"],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAdminUser"],
+    "PREPROCESSING_HOOKS": ["sites.schema.collector_api_only"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+}
+
+# --- Console ------------------------------------------------------------------------------------------------------------
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "HashInsight",
+    "SITE_HEADER": "HashInsight",
+    "SITE_SUBHEADER": _("Mining operations"),
+    "SITE_SYMBOL": "hive",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
+    "SHOW_LANGUAGES": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("hashinsight/console.css")],
+    "SCRIPTS": [],
+    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
+    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
+    "BORDER_RADIUS": "6px",
+    "COLORS": {
+        "primary": {  # petrol, calm beside the red and amber of a farm in trouble
+            "50": "oklch(97.6% .012 215)",
+            "100": "oklch(94.6% .025 215)",
+            "200": "oklch(89.2% .048 216)",
+            "300": "oklch(81.5% .078 218)",
+            "400": "oklch(72% .1 220)",
+            "500": "oklch(61% .105 223)",
+            "600": "oklch(51.5% .098 226)",
+            "700": "oklch(44.5% .085 229)",
+            "800": "oklch(38.5% .07 231)",
+            "900": "oklch(33% .056 233)",
+            "950": "oklch(25% .043 235)",
+        },
+    },
 }
 
 # --- Language, time, static files -------------------------------------------------------------------------------------------
@@ -198,6 +263,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of one that is not there
 WHITENOISE_USE_FINDERS = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -217,13 +283,17 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 SESSION_COOKIE_AGE = 86_400
 HASHINSIGHT_HTTPS = env.bool("HASHINSIGHT_HTTPS", default=False)  # on behind a TLS proxy
 if HASHINSIGHT_HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to https are the TLS proxy's
 
 # --- Logs ---------------------------------------------------------------------------------------------------------------------
 
 LOG_FORMAT = env.str("HASHINSIGHT_LOG_FORMAT", default="console" if DEBUG or sys.stderr.isatty() else "json")
 LOG_LEVEL = env.str("HASHINSIGHT_LOG_LEVEL", default="INFO")
+LOGGING = logs.configure(form=LOG_FORMAT, level=LOG_LEVEL)
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG

@@ -5,6 +5,8 @@ Columns carry the wire's names and units (GH/s, °C, MHz, W, J/TH, seconds, mill
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -49,8 +51,31 @@ class Measurements(models.Model):
         abstract = True
 
 
+STALE_INTERVALS = 3
+
+
+class LiveQuerySet(models.QuerySet["MinerTelemetryLive"]):
+    def stale(self, now: datetime) -> LiveQuerySet:
+        """Miners that were well and then not heard of for three intervals of their site.
+
+        One that was reported unreachable is offline, not stale: its collector waits up to five minutes before it tries again.
+        """
+        patience = models.ExpressionWrapper(
+            models.F("site__interval_seconds") * timedelta(seconds=STALE_INTERVALS), output_field=models.DurationField()
+        )
+        silent_since = models.ExpressionWrapper(models.Value(now) - patience, output_field=models.DateTimeField())
+        return self.filter(online=True, timestamp__lt=silent_since)
+
+    def of_site(self, site: Site) -> LiveQuerySet:
+        """The site's live miners, for a list: enabled ones, with their inventory row."""
+        return self.filter(site=site, miner__is_enabled=True).select_related("miner")
+
+
 class MinerTelemetryLive(Measurements):
-    """The newest reading of one miner. Moves only forward in time; each value is the last one that was known.
+    """The newest reading of one miner. Moves only forward in time.
+
+    What was measured is the newest reading's own, NULL when it did not report it (an offline miner measures nothing); model, firmware,
+    pool, worker, expected hash rate and number of boards are the last that were known.
 
     Rewritten at every reading, so it has no index on a changing column and free room on each page (PostgreSQL keeps the updates on the
     page, without touching indexes). Lists stand beside it in `MinerTelemetryDetail`.
@@ -68,6 +93,8 @@ class MinerTelemetryLive(Measurements):
     pool_url = models.CharField(_("pool"), max_length=255, null=True)
     worker_name = models.CharField(_("worker"), max_length=100, null=True)
     error_message = models.CharField(_("error"), max_length=500, null=True)
+
+    objects = LiveQuerySet.as_manager()
 
     class Meta:
         db_table = "miner_telemetry_live"
@@ -117,6 +144,150 @@ class MinerTelemetryHistory(Measurements):
 
     def __str__(self) -> str:
         return f"{self.miner_id} {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class Rollup(models.Model):
+    """What one bucket of time holds. `expected` is how many readings the interval asks for; fewer `samples` are missing data.
+
+    Only online readings measure, so `online_samples` of 0 beside `samples` means "off", and a value of 0 means that 0 was reported.
+    """
+
+    bucket = models.DateTimeField(_("begins"))
+    samples = models.IntegerField(_("readings"))
+    expected = models.IntegerField(_("readings expected"))
+    online_samples = models.IntegerField(_("online readings"))
+    hashrate_ghs_min = RealField(_("hash rate min, GH/s"), null=True)
+    hashrate_ghs_avg = RealField(_("hash rate avg, GH/s"), null=True)
+    hashrate_ghs_max = RealField(_("hash rate max, GH/s"), null=True)
+    hashrate_ghs_last = RealField(_("hash rate last, GH/s"), null=True)
+    temperature_max_min = RealField(_("temperature min, °C"), null=True)
+    temperature_max_avg = RealField(_("temperature avg, °C"), null=True)
+    temperature_max_max = RealField(_("temperature max, °C"), null=True)
+    temperature_max_last = RealField(_("temperature last, °C"), null=True)
+    power_consumption_min = RealField(_("power min, W"), null=True)
+    power_consumption_avg = RealField(_("power avg, W"), null=True)
+    power_consumption_max = RealField(_("power max, W"), null=True)
+    power_consumption_last = RealField(_("power last, W"), null=True)
+    hashrate_expected_ghs_avg = RealField(_("expected hash rate, GH/s"), null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.pk[0]} {self.bucket:%Y-%m-%d %H:%M}"
+
+
+class MinerRollup(Rollup):
+    """One miner over one bucket. "Last" is what its last reading in the bucket said."""
+
+    pk = models.CompositePrimaryKey("miner_id", "bucket")
+    miner = models.ForeignKey(
+        Miner, verbose_name=_("miner"), on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+
+    class Meta:
+        abstract = True
+
+
+class SiteRollup(Rollup):
+    """One site over one bucket: hash rates and powers of its miners added up, their temperatures side by side.
+
+    In a bucket of five minutes "min" and "max" add up each miner's own extremes, so the site's true value lies between them.
+    """
+
+    pk = models.CompositePrimaryKey("site_id", "bucket")
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, db_index=False, related_name="+")
+    miners = RealField(_("miners heard of"))
+    miners_online = RealField(_("miners online"))
+
+    class Meta:
+        abstract = True
+
+
+class MinerRollup5m(MinerRollup):
+    class Meta:
+        db_table = "miner_rollup_5m"
+
+
+class MinerRollup1h(MinerRollup):
+    class Meta:
+        db_table = "miner_rollup_1h"
+
+
+class MinerRollup1d(MinerRollup):
+    class Meta:
+        db_table = "miner_rollup_1d"
+
+
+class SiteRollup5m(SiteRollup):
+    class Meta:
+        db_table = "site_rollup_5m"
+
+
+class SiteRollup1h(SiteRollup):
+    class Meta:
+        db_table = "site_rollup_1h"
+
+
+class SiteRollup1d(SiteRollup):
+    class Meta:
+        db_table = "site_rollup_1d"
+
+
+class RollupDue(models.Model):
+    """One bucket of one site whose roll-up is behind its readings. Written with the readings, removed with the roll-up.
+
+    `version` grows with every batch: a roll-up that saw an older version leaves the row, so nothing that arrives meanwhile is missed.
+    """
+
+    pk = models.CompositePrimaryKey("resolution", "site_id", "bucket")
+    resolution = models.CharField(max_length=2)
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, db_index=False, related_name="+")
+    bucket = models.DateTimeField()
+    version = models.BigIntegerField(db_default=1)
+    due_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "rollup_due"
+
+    def __str__(self) -> str:
+        return f"{self.resolution} {self.site_id} {self.bucket:%Y-%m-%d %H:%M}"
+
+
+class SiteSummary(models.Model):
+    """What the newest readings of one site's miners add up to, kept so that a page need not add up 100,000 rows.
+
+    Refreshed by ingest and by the roll-up of every minute; it goes out of date by itself as miners fall silent, so a reader looks at
+    `computed_at`. The row also serves as the lock under which the readings of a site are written.
+    """
+
+    site = models.OneToOneField(Site, verbose_name=_("site"), on_delete=models.CASCADE, primary_key=True, related_name="summary")
+    computed_at = models.DateTimeField(_("computed"), null=True)
+    cost_ms = models.FloatField(_("took, ms"), db_default=0)
+    miners_total = models.PositiveIntegerField(_("miners"), db_default=0)
+    online = models.PositiveIntegerField(_("online"), db_default=0)
+    sleeping = models.PositiveIntegerField(_("sleeping"), db_default=0)
+    offline = models.PositiveIntegerField(_("offline"), db_default=0)
+    stale = models.PositiveIntegerField(_("stale"), db_default=0)
+    never_seen = models.PositiveIntegerField(_("never seen"), db_default=0)
+    mining = models.PositiveIntegerField(_("mining"), db_default=0)
+    healthy = models.PositiveIntegerField(_("healthy"), db_default=0)
+    degraded = models.PositiveIntegerField(_("degraded"), db_default=0)
+    critical = models.PositiveIntegerField(_("critical"), db_default=0)
+    hashrate_ghs = models.FloatField(_("hash rate, GH/s"), null=True)
+    hashrate_expected_ghs = models.FloatField(_("expected hash rate, GH/s"), null=True)
+    power_consumption = models.FloatField(_("power, W"), null=True)
+    temperature_avg = models.FloatField(_("temperature avg, °C"), null=True)
+    temperature_max = models.FloatField(_("temperature max, °C"), null=True)
+    newest_reading_at = models.DateTimeField(_("newest reading"), null=True)
+
+    class Meta:
+        db_table = "site_telemetry_summary"
+        verbose_name = _("site summary")
+        verbose_name_plural = _("site summaries")
+
+    def __str__(self) -> str:
+        return f"{self.site_id}: {self.online}/{self.miners_total}"
 
 
 class CollectorUploadLog(models.Model):

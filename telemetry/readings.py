@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
+
+BoardRate = Annotated[float, Meta(ge=0, le=1e12)]
+BoardTemperature = Annotated[float, Meta(ge=-50, le=150)]
+ChipCount = Annotated[int, Meta(ge=0, le=100_000)]
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
     """One hashboard: hash rate in GH/s, its hottest temperature in °C, chips that work and chips fitted."""
 
-    id: int | str | None = None
-    hashrate: float | None = None
-    temp: float | None = None
-    chips_ok: int | None = None
-    chips_total: int | None = None
+    id: int | Annotated[str, Meta(max_length=20)] | None = None
+    hashrate: BoardRate | None = None
+    temp: BoardTemperature | None = None
+    chips_ok: ChipCount | None = None
+    chips_total: ChipCount | None = None
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,24 @@
+"""The demo's miners as a program: every one of them listens on loopback until the program is ended."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cgminer.simulator import FleetError, SimulatedFleet
+from hashinsight.demo.fleets import build_fleets
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--miners", type=int, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    options = parser.parse_args()
+    try:
+        SimulatedFleet(build_fleets(options.miners, port=options.port).specs).serve_forever()
+    except FleetError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

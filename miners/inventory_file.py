@@ -1,0 +1,126 @@
+"""A CSV file of miners as rows of named cells: byte order mark, delimiter and header spelling are seen to here."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+COLUMNS = {
+    "miner_id": "miner_id",
+    "ip_address": "ip_address",
+    "ip": "ip_address",
+    "port": "port",
+    "model": "model",
+    "serial": "serial_number",
+    "serial_number": "serial_number",
+    "mac": "mac_address",
+    "mac_address": "mac_address",
+    "worker": "worker_name",
+    "worker_name": "worker_name",
+    "zone": "zone",
+    "rack": "rack",
+    "slot": "slot",
+}
+REQUIRED = ("miner_id", "ip_address")
+MAX_BYTES = 50_000_000
+
+
+class UnreadableFile(Exception):
+    """Nothing of the file can be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """What is wrong in one row. `row` counts as a spreadsheet does: the header is row 1."""
+
+    row: int
+    column: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, {self.column}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One miner's cells by column, blanks at the ends removed; empty cells are left out."""
+
+    number: int
+    cells: Mapping[str, str]
+
+    @property
+    def miner_id(self) -> str:
+        return self.cells.get("miner_id", "")
+
+
+@dataclass(slots=True)
+class Table:
+    """The file's rows. `columns` are those present, in the database's names; the others are in `ignored_columns` as they were written."""
+
+    columns: Sequence[str]
+    ignored_columns: Sequence[str]
+    rows: list[Row] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
+
+
+def read_table(raw: bytes) -> Table:
+    """Raise UnreadableFile when it is no such file at all; errors of single rows are in the table."""
+    text = _decoded(raw)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    try:
+        header = next(lines)
+    except StopIteration:
+        raise UnreadableFile("The file is empty.") from None
+    except csv.Error as error:
+        raise UnreadableFile(f"The first line cannot be read as CSV: {error}.") from error
+    names = [COLUMNS.get(cell.strip().lower().replace(" ", "_").replace("-", "_")) for cell in header]
+    table = _table(header, names)
+    _read_rows(lines, names, table)
+    return table
+
+
+def _decoded(raw: bytes) -> str:
+    if len(raw) > MAX_BYTES:
+        raise UnreadableFile(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(f"The file is not UTF-8 text (byte {error.start}). Save it as “CSV UTF-8”.") from error
+
+
+def _delimiter(text: str) -> str:
+    header = text.split("\n", 1)[0]
+    return max((",", ";", "\t"), key=header.count)
+
+
+def _table(header: Sequence[str], names: Sequence[str | None]) -> Table:
+    known = [name for name in names if name]
+    missing = [name for name in REQUIRED if name not in known]
+    if missing:
+        found = ", ".join(cell.strip() for cell in header if cell.strip())[:200] or "nothing"
+        raise UnreadableFile(f"The first line must name the columns; {' and '.join(missing)} is missing. Found: {found}.")
+    doubled = sorted({name for name in known if known.count(name) > 1})
+    if doubled:
+        raise UnreadableFile(f"The column {doubled[0]} is there twice.")
+    columns = [{"model": "model_id"}.get(name, name) for name in known]
+    ignored = [cell.strip() for cell, name in zip(header, names, strict=True) if name is None and cell.strip()]
+    return Table(columns, ignored)
+
+
+def _read_rows(lines: Iterator[list[str]], names: Sequence[str | None], table: Table) -> None:
+    number = 1
+    try:
+        for number, line in enumerate(lines, start=2):
+            if not any(cell.strip() for cell in line):
+                continue
+            if any(cell.strip() for cell in line[len(names) :]):
+                table.errors.append(RowError(number, "row", "has more cells than the header; quote values that contain the delimiter"))
+                continue
+            cells = {name: text for name, cell in zip(names, line, strict=False) if name and (text := cell.strip())}
+            table.rows.append(Row(number, cells))
+    except csv.Error as error:
+        table.errors.append(RowError(number + 1, "row", f"cannot be read as CSV ({error}); the rows from here on were not read"))

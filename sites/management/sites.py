@@ -1,0 +1,39 @@
+"""How the management commands name a site, and what they say when there is none of that name."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
+
+from sites.models import Site
+
+SHOWN_CODES = 20
+
+
+def site_by_code(code: str) -> Site:
+    """The site of `code`; CommandError names the known ones."""
+    site = Site.objects.filter(code=code).first()
+    if site is None:
+        raise CommandError(f"There is no site {code!r}. {known_sites()}")
+    return site
+
+
+def create_site(code: str) -> tuple[Site, bool]:
+    """The site of `code`, made as one that a collector feeds when there is none; the second value says whether it was made."""
+    if site := Site.objects.filter(code=code).first():
+        return site, False
+    site = Site(code=code, name=code, collection=Site.Collection.COLLECTOR)
+    try:
+        site.full_clean()
+    except ValidationError as error:
+        raise CommandError(f"{code!r} can't be a site's code: {' '.join(error.messages)}")
+    site.save()
+    return site, True
+
+
+def known_sites() -> str:
+    codes = list(Site.objects.order_by("code").values_list("code", flat=True)[: SHOWN_CODES + 1])
+    if not codes:
+        return "There are no sites yet: add --create-site to make it, or make it in the admin."
+    more = " …" if len(codes) > SHOWN_CODES else ""
+    return f"Known sites: {', '.join(codes[:SHOWN_CODES])}{more}. Name one of them, or add --create-site to make it."

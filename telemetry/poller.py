@@ -1,0 +1,297 @@
+"""One poll round of a site: read every miner, write what came while the round still runs.
+
+The round has a thread of the collection pool for sockets and parsing; the caller's thread does the database. One round of a site at a time,
+by a job lease, whoever asks: the schedule, a second machine, or a person at the command line.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+
+from cgminer.address import Address
+from cgminer.client import RetryPolicy, Timeouts
+from cgminer.poll import Outcome, RoundPolicy, Target, due_this_round
+from cgminer.poll.round import Round
+from miners.identity import Identity, fill_identities
+from miners.matching import ModelMatcher, assign_models
+from miners.models import Miner
+from resilience.bulkheads import COLLECTION, bulkhead
+from resilience.leases import job_lease
+from sites.models import Site
+from telemetry import poll_metrics
+from telemetry.ingest import ingest_readings
+from telemetry.models import MinerTelemetryLive, Source
+from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
+from telemetry.poll_state import Change, Memory, store_changes, tell_of_offline
+from telemetry.polled import UNREADABLE, reading_of
+
+log = structlog.get_logger(__name__)
+
+BATCH = 2_000
+FLUSH_S = 0.5
+"""A smaller batch is written when nothing came for this long."""
+LEASE_MARGIN_S = 20
+"""What writing the last batch may take after the round's deadline."""
+ROUNDS_APART = 2
+"""A dead miner is asked every second round: more seldom, and it would be shown as stale, not as offline."""
+
+
+@dataclass(slots=True)
+class PollReport:
+    """What one round came to. `skipped` are known-dead miners whose turn comes in a later round; `errors` counts by class."""
+
+    site_id: str
+    shard: str
+    started_at: datetime
+    polled: int = 0
+    online: int = 0
+    offline: int = 0
+    skipped: int = 0
+    stored: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    duration_ms: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "site_id": self.site_id,
+            "shard": self.shard,
+            "started_at": self.started_at.isoformat(),
+            "polled": self.polled,
+            "online": self.online,
+            "offline": self.offline,
+            "skipped": self.skipped,
+            "stored": self.stored,
+            "errors": dict(self.errors),
+            "duration_ms": round(self.duration_ms, 1),
+        }
+
+    def __str__(self) -> str:
+        seconds = self.duration_ms / 1000
+        return f"{self.polled} polled, {self.online} online, {self.offline} offline, {self.skipped} skipped in {seconds:.1f} s"
+
+
+def poll_site(site: Site, *, now: datetime, shard: Shard = WHOLE, enqueued_at: datetime | None = None) -> PollReport:
+    """Poll the miners of `site` (or of one part of it) once and store every reading.
+
+    Raises LeaseTaken when a round of this site is under way, or has begun since `enqueued_at`.
+    """
+    lease_s = settings.POLL_DEADLINE_S + LEASE_MARGIN_S
+    with job_lease(job_name(site.code, shard), ttl_s=lease_s, enqueued_at=enqueued_at) as lease:
+        report = _PollRound(site, now=now, shard=shard).run()
+        lease.result = str(report)
+    return report
+
+
+@dataclass(slots=True)
+class _Polled:
+    """A miner of the inventory in this round."""
+
+    pk: int
+    miner_id: str
+    address: Address
+    identity: Identity
+    has_model: bool
+    memory: Memory
+
+
+class _PollRound:
+    def __init__(self, site: Site, *, now: datetime, shard: Shard) -> None:
+        self.site = site
+        self.report = PollReport(site_id=site.code, shard=str(shard), started_at=now)
+        self.begun = time.monotonic()
+        inventory = _inventory(site, shard)
+        number = round_number(now, site.interval_seconds)
+        self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number, rounds_apart=ROUNDS_APART)}
+        self.report.skipped = len(inventory) - len(self.miners)
+        self.matcher: ModelMatcher | None = None
+
+    def run(self) -> PollReport:
+        for outcomes in _outcomes([_target(miner) for miner in self.miners.values()]):
+            self._store(outcomes)
+        self._publish_online()
+        report = self.report
+        report.duration_ms = (time.monotonic() - self.begun) * 1000
+        errors = {f"error_{name}": count for name, count in sorted(report.errors.items())}
+        log.info(
+            "poll_round",
+            site_id=report.site_id,
+            shard=report.shard,
+            polled=report.polled,
+            online=report.online,
+            offline=report.offline,
+            skipped=report.skipped,
+            **errors,
+            duration_ms=round(report.duration_ms),
+        )
+        return report
+
+    def _store(self, outcomes: list[Outcome]) -> None:
+        readings = [reading for outcome in outcomes if (reading := reading_of(outcome, miner_id=self._miner(outcome).miner_id))]
+        if readings:
+            stored = ingest_readings(self.site, readings, source=Source.POLLER, received_at=timezone.now())
+            self.report.stored += stored.processed
+        changes = [self._remember(outcome) for outcome in outcomes]
+        store_changes(changes)
+        tell_of_offline(changes, site_code=self.site.code)
+        self._complete_inventory(outcomes)
+        self._count(outcomes)
+
+    def _miner(self, outcome: Outcome) -> _Polled:
+        return self.miners[int(outcome.target.key)]
+
+    def _remember(self, outcome: Outcome) -> Change:
+        miner = self._miner(outcome)
+        error = outcome.error
+        if error is None:
+            after = miner.memory.after_success(joined=outcome.joined, at=outcome.finished_at)
+        else:
+            learn = miner.memory.after_unreadable if error.error_type in UNREADABLE else miner.memory.after_failure
+            after = learn(error_type=error.error_type, error_message=str(error)[:500])
+        return Change(miner.pk, miner.miner_id, before=miner.memory, after=after)
+
+    def _complete_inventory(self, outcomes: list[Outcome]) -> None:
+        """Learn what the inventory does not know yet: the model, the serial number, the MAC address."""
+        reported: dict[int, str] = {}
+        identities: dict[int, Identity] = {}
+        for outcome in outcomes:
+            snapshot = outcome.snapshot
+            if snapshot is None:
+                continue
+            miner = self._miner(outcome)
+            if snapshot.model and not miner.has_model:
+                reported[miner.pk] = snapshot.model
+            learnt = miner.identity.completed(serial_number=snapshot.serial_number, mac_address=snapshot.mac_address)
+            if learnt != miner.identity:
+                identities[miner.pk] = learnt
+        if reported:
+            self.matcher = self.matcher or ModelMatcher.from_catalogue()
+            assign_models(reported, matcher=self.matcher)
+        fill_identities(identities)
+
+    def _count(self, outcomes: list[Outcome]) -> None:
+        report = self.report
+        report.polled += len(outcomes)
+        latency = poll_metrics.LATENCY.labels(self.site.code)
+        statuses: Counter[str] = Counter()
+        for outcome in outcomes:
+            if outcome.latency_ms is not None:
+                latency.observe(outcome.latency_ms / 1000)
+            if outcome.error is None:
+                statuses["ok"] += 1
+                continue
+            statuses[outcome.error.error_type] += 1
+            if outcome.error.error_type in UNREADABLE:
+                log.warning("miner_unreadable", site_id=self.site.code, miner_id=self._miner(outcome).miner_id, error=str(outcome.error))
+        for status, count in statuses.items():
+            poll_metrics.POLLS.labels(self.site.code, status).inc(count)
+        report.online += statuses.pop("ok", 0)
+        report.errors += statuses
+        report.offline += sum(count for status, count in statuses.items() if status not in UNREADABLE)
+
+    def _publish_online(self) -> None:
+        online = MinerTelemetryLive.objects.filter(site=self.site, online=True, miner__is_enabled=True).count()
+        poll_metrics.ONLINE.labels(self.site.code).set(online)
+
+
+def _inventory(site: Site, shard: Shard) -> list[_Polled]:
+    rows = shard.of(Miner.objects.polled(site)).values_list(
+        "pk",
+        "miner_id",
+        "ip_address",
+        "port",
+        "model_id",
+        "serial_number",
+        "mac_address",
+        "poll_state__consecutive_failures",
+        "poll_state__last_error_type",
+        "poll_state__last_error_message",
+        "poll_state__last_success_at",
+        "poll_state__joined_reads",
+    )
+    return [
+        _Polled(
+            pk=pk,
+            miner_id=miner_id,
+            address=Address(host, port),
+            identity=Identity(serial, mac),
+            has_model=model_id is not None,
+            memory=Memory() if failures is None else Memory(failures, error_type, error_message, success_at, joined),
+        )
+        for pk, miner_id, host, port, model_id, serial, mac, failures, error_type, error_message, success_at, joined in rows.iterator()
+    ]
+
+
+def _target(miner: _Polled) -> Target:
+    return Target(key=miner.pk, address=miner.address, joined=miner.memory.joined, failures=miner.memory.failures)
+
+
+def round_policy() -> RoundPolicy:
+    """The patience of a round, from the settings: a long first look that loses no slow miner, shorter ones after it."""
+    connect_s, send_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S
+    return RoundPolicy(
+        timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=settings.POLL_PATIENCE_S),
+        retry_timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=settings.POLL_RECEIVE_TIMEOUT_S),
+        retries=RetryPolicy(attempts=settings.POLL_ATTEMPTS),
+        deadline_s=settings.POLL_DEADLINE_S,
+    )
+
+
+def _outcomes(targets: list[Target]) -> Iterator[list[Outcome]]:
+    """Outcomes in batches as they come: at once when a batch is full, and none waits longer than FLUSH_S."""
+    with _RunningRound(targets) as running:
+        batch: list[Outcome] = []
+        flush_at = time.monotonic() + FLUSH_S
+        while (arrived := running.take(wait_s=flush_at - time.monotonic())) is not None:
+            batch += arrived
+            if len(batch) >= BATCH or time.monotonic() >= flush_at:
+                if batch:
+                    yield batch
+                batch = []
+                flush_at = time.monotonic() + FLUSH_S
+        if batch:
+            yield batch
+
+
+class _RunningRound:
+    """The engine at work in a thread of the collection pool, and the queue its outcomes arrive in."""
+
+    def __init__(self, targets: list[Target]) -> None:
+        self._arrived: queue.SimpleQueue[list[Outcome] | None] = queue.SimpleQueue()
+        # One thread writes each of the two counters, so their difference needs no lock.
+        self._put = 0
+        self._taken = 0
+        self._round = Round(targets, policy=round_policy(), deliver=self._deliver, unread=lambda: self._put - self._taken)
+
+    def __enter__(self) -> Self:
+        self._ended = bulkhead(COLLECTION).submit(self._round.run)
+        self._ended.add_done_callback(lambda _: self._arrived.put(None))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._round.stop()
+
+    def take(self, *, wait_s: float) -> list[Outcome] | None:
+        """What arrived within `wait_s`, possibly nothing; None when the round has ended. What broke the round is raised."""
+        try:
+            outcomes = self._arrived.get(timeout=max(0.0, wait_s))
+        except queue.Empty:
+            return []
+        if outcomes is None:
+            self._ended.result()
+            return None
+        self._taken += len(outcomes)
+        return outcomes
+
+    def _deliver(self, outcomes: list[Outcome]) -> None:
+        self._put += len(outcomes)
+        self._arrived.put(outcomes)

@@ -1,0 +1,50 @@
+"""What a storage does for ingest. Both implementations behave alike: the same tests run on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from telemetry.storage import columns
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Readings of one site, in `columns.ROW` order, each (miner, timestamp) once, ordered by miner."""
+
+    site_id: int
+    source: str
+    received_at: datetime
+    rows: Sequence[Row]
+
+    @property
+    def newest(self) -> list[Row]:
+        """One row a miner."""
+        return [row for row in self.rows if row[columns.NEWEST]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """`appended` rows of history that were not there, `live_inserted` miners without a live row before, `live_updated` moved forward."""
+
+    appended: int
+    live_inserted: int
+    live_updated: int
+
+
+class Storage(Protocol):
+    def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
+        """Primary keys of the site's miners by `miner_id`; unknown ones are missing."""
+
+    def store(self, batch: Batch) -> Stored:
+        """Write history, live and detail rows inside the caller's transaction, while no other writer of the site does."""
+
+    def take_turns(self, name: str) -> None:
+        """Wait until no other transaction holds `name`, and hold it to the end of this one."""
+
+    def make_room(self, timestamps: Iterable[datetime]) -> bool:
+        """Make the partitions that readings of these times lack; False when none was missing."""

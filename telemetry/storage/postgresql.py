@@ -1,0 +1,140 @@
+"""One binary COPY into a temporary table, then a handful of set operations: the database never sees a row at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from io import BytesIO
+from operator import itemgetter
+from typing import Any
+from zlib import crc32
+
+from django.db import connection
+
+from telemetry import partitions
+from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
+from telemetry.storage import columns
+from telemetry.storage.base import Batch, Row, Stored
+from telemetry.storage.binary_copy import FIXED, RowEncoder, time_value
+
+SITE_LOCK_TIMEOUT_S = 10
+COPY_BUFFER_BYTES = 1 << 20
+TIME = "timestamp with time zone"
+
+
+class PostgresqlStorage:
+    def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT miner_id, id FROM miners_miner WHERE site_id = %s AND miner_id = ANY(%s)", [site_id, list(miner_ids)])
+            return dict(cursor.fetchall())
+
+    def store(self, batch: Batch) -> Stored:
+        staging = _staging()
+        data = staging.encode(batch)
+        constants: dict[str, Any] = {"site_id": batch.site_id, "received_at": batch.received_at, "source": batch.source}
+        miners = sum(row[columns.NEWEST] for row in batch.rows)
+        with connection.cursor() as cursor:
+            cursor.execute(staging.create)
+            cursor.execute(staging.clear)
+            cursor.copy_expert(staging.copy, BytesIO(data), COPY_BUFFER_BYTES)
+            _lock_site(cursor, batch.site_id)
+            cursor.execute(staging.append_history)
+            appended = cursor.rowcount
+            cursor.execute(staging.move_live, constants)
+            moved, inserted = cursor.rowcount, 0
+            if moved < miners:
+                cursor.execute(staging.insert_live, constants)
+                inserted = cursor.rowcount
+            cursor.execute(staging.move_detail)
+            if cursor.rowcount < miners:
+                cursor.execute(staging.insert_detail)
+        return Stored(appended=appended, live_inserted=inserted, live_updated=moved)
+
+    def take_turns(self, name: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+    def make_room(self, timestamps: Iterable[datetime]) -> bool:
+        return bool(partitions.ensure_days(partitions.HISTORY, {moment.astimezone(UTC).date() for moment in timestamps}))
+
+
+def _lock_site(cursor: Any, site_id: int) -> None:
+    """Writers of one site take turns on its summary row, so no two of them can wait for each other's miners."""
+    cursor.execute(f"SET LOCAL lock_timeout = '{SITE_LOCK_TIMEOUT_S}s'")
+    lock = "SELECT 1 FROM site_telemetry_summary WHERE site_id = %s FOR UPDATE"
+    cursor.execute(lock, [site_id])
+    if not cursor.rowcount:
+        cursor.execute("INSERT INTO site_telemetry_summary (site_id) VALUES (%s) ON CONFLICT DO NOTHING", [site_id])
+        cursor.execute(lock, [site_id])
+
+
+class Staging:
+    """The temporary table of one connection and the statements that read from it."""
+
+    def __init__(self) -> None:
+        kinds = dict.fromkeys(columns.FLAGS, "boolean") | _kinds()
+        self.times = [name for name in columns.ROW if kinds[name] == TIME]
+        self.fixed = [name for name in columns.ROW if kinds[name] in FIXED and kinds[name] != TIME]
+        self.texts = [name for name in columns.ROW if kinds[name] not in FIXED]
+        names = [*self.times, *self.fixed, *self.texts]
+        sizes = [kinds[name] for name in self.times + self.fixed]
+        self.encoder = RowEncoder(sizes, len(self.texts))
+        # The name changes with the columns: a pooled server connection may outlive a release.
+        self.table = f"telemetry_staging_{crc32(','.join(names).encode()):08x}"
+        definition = ", ".join(f"{name} {kind}" for name, kind in zip(names, sizes + ["text"] * len(self.texts), strict=True))
+        self.create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.table} ({definition}) ON COMMIT DELETE ROWS"
+        self.clear = f"DELETE FROM {self.table}"
+        self.copy = f"COPY {self.table} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
+        self._statements()
+
+    def _statements(self) -> None:
+        history = ", ".join(columns.HISTORY)
+        table = "miner_telemetry_history"
+        self.append_history = f"INSERT INTO {table} ({history}) SELECT {history} FROM {self.table} ON CONFLICT DO NOTHING"
+        live = columns.HISTORY + columns.LIVE_ONLY
+        per_batch = {name: f"%({name})s" for name in columns.PER_BATCH}
+        self.move_live = self._update("miner_telemetry_live", live, per_batch, "s.newest")
+        self.insert_live = self._insert("miner_telemetry_live", live, per_batch, "s.newest")
+        detail = columns.KEY + columns.DETAIL_ONLY
+        self.move_detail = self._update("miner_telemetry_detail", detail, {}, "s.listed")
+        self.insert_detail = self._insert("miner_telemetry_detail", detail, {}, "s.listed")
+
+    def _update(self, table: str, names: Sequence[str], constants: dict[str, str], which: str) -> str:
+        moves = {name: columns.moved(name, new="s", known="known") for name in names if name != "miner_id"} | constants
+        assignments = ", ".join(f"{name} = {value}" for name, value in moves.items())
+        return (
+            f"UPDATE {table} AS known SET {assignments} FROM {self.table} AS s"
+            f" WHERE {which} AND known.miner_id = s.miner_id AND known.timestamp < s.timestamp"
+        )
+
+    def _insert(self, table: str, names: Sequence[str], constants: dict[str, str], which: str) -> str:
+        values = [f"s.{name}" for name in names] + list(constants.values())
+        return (
+            f"INSERT INTO {table} ({', '.join([*names, *constants])}) SELECT {', '.join(values)} FROM {self.table} AS s"
+            f" WHERE {which} AND NOT EXISTS (SELECT 1 FROM {table} AS known WHERE known.miner_id = s.miner_id)"
+        )
+
+    def encode(self, batch: Batch) -> bytes:
+        times, fixed, texts = (_picker(names) for names in (self.times, self.fixed, self.texts))
+
+        return self.encoder.encode(
+            ((*[moment and time_value(moment) for moment in times(row)], *fixed(row)), texts(row)) for row in batch.rows
+        )
+
+
+def _picker(names: Sequence[str]) -> Callable[[Row], Row]:
+    return itemgetter(*[columns.ROW.index(name) for name in names])
+
+
+def _kinds() -> dict[str, str]:
+    """SQL type by column of a row."""
+    fields = [
+        field for model in (MinerTelemetryDetail, MinerTelemetryLive, MinerTelemetryHistory) for field in model._meta.local_concrete_fields
+    ]
+    return {field.attname: field.db_type(connection) or "text" for field in fields}
+
+
+@cache
+def _staging() -> Staging:
+    return Staging()

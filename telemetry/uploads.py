@@ -1,0 +1,171 @@
+"""Turns the unpacked body of an upload into readings and a list of the records that were refused.
+
+Two ways lead to the same model. The strict one decodes the whole body in one go and is taken first. Where it refuses anything, the body is
+read loosely and its records one by one: typed first, repaired second. A bad record never costs its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from resilience.bodies import BodyRefused, BodyTooLarge, EncryptedBody, load_json
+from telemetry.readings import RecordError
+from telemetry.records import EARLIEST, Record, RecordRefused, settle
+from telemetry.repairs import READERS, moment, repaired, text, whole
+
+OBJECTS_PER_RECORD = 40
+VALUES_PER_RECORD = 400
+"""Far more than any record has (10 boards, 120 list entries, 40 fields): more is an attack on memory."""
+
+
+class Envelope(msgspec.Struct):
+    """What stands around the records. Nothing here is worth a refused batch, so nothing has a type."""
+
+    device_id: Any = None
+    zone_id: Any = None
+    site_id: Any = None
+    mode: Any = None
+    timestamp: Any = None
+    sent_at: Any = None
+    collected_at: Any = None
+    source_seq_start: Any = None
+    source_seq_end: Any = None
+    payload_enc: Any = None
+
+
+class StrictEnvelope(Envelope):
+    records: list[Record] | None = None
+    miners: list[Record] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """The readings of one upload, and why the others are none."""
+
+    readings: Sequence[Record]
+    errors: list[RecordError] = field(default_factory=list)
+    received: int
+    ignored_fields: int = 0
+    """Fields of records that this server does not know."""
+    site_id: str = ""
+    device_id: str = ""
+    zone_id: str = ""
+    mode: str = ""
+    sequence_start: int | None = None
+    sequence_end: int | None = None
+
+
+_strict_list = msgspec.json.Decoder(list[Record], strict=False)
+_strict_envelope = msgspec.json.Decoder(StrictEnvelope, strict=False)
+
+
+def parse_batch(body: bytes | bytearray, *, received_at: datetime, max_records: int) -> Batch:
+    """`body` is UTF-8. Raises BodyRefused when the batch as a whole can't be read."""
+    _check_size(body, max_records)
+    envelope, records = _decode_strictly(body) or _decode_loosely(body)
+    if envelope.payload_enc:
+        raise EncryptedBody("Encrypted payloads are not supported: TLS protects the upload. Send the records themselves.")
+    if len(records) > max_records:
+        raise BodyTooLarge(f"The batch has {len(records):,} records; at most {max_records:,} are taken at once.")
+    batch = _described(envelope, received=len(records))
+    _settle_all(batch, records, sent_at=_sent_at(envelope) or received_at)
+    return batch
+
+
+def _check_size(body: bytes | bytearray, max_records: int) -> None:
+    """Refuse what would decode into far more objects than a batch holds, before anything is decoded."""
+    if body.count(b"{") > max_records * OBJECTS_PER_RECORD or body.count(b",") > max_records * VALUES_PER_RECORD:
+        raise BodyTooLarge(f"The body has more values than {max_records:,} records can hold.")
+
+
+def _decode_strictly(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]] | None:
+    if b"\\u0000" in body:
+        return None
+    try:
+        if body.lstrip()[:1] == b"[":
+            return Envelope(), _strict_list.decode(body)
+        envelope = _strict_envelope.decode(body)
+    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors, bad UTF-8 as well
+        return None
+    records = envelope.records if envelope.records is not None else envelope.miners
+    return None if records is None else (envelope, records)
+
+
+def _decode_loosely(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
+    document = load_json(body)
+    if isinstance(document, list):
+        return Envelope(), document
+    if not isinstance(document, dict):
+        raise BodyRefused("Expected a JSON array of records, or an object with them under 'records' or 'miners'.")
+    envelope = Envelope(**{name: document.get(name) for name in Envelope.__struct_fields__})
+    records = next((document[name] for name in ("records", "miners") if isinstance(document.get(name), list)), None)
+    if records is None and envelope.payload_enc:
+        records = []
+    if records is None:
+        raise BodyRefused("The object has no list under 'records' or 'miners'.")
+    return envelope, records
+
+
+def _settle_all(batch: Batch, records: Sequence[Any], *, sent_at: datetime) -> None:
+    readings: list[Record] = []
+    for index, raw in enumerate(records):
+        try:
+            record = raw if isinstance(raw, Record) else _typed(raw, batch)
+            settle(record, sent_at=sent_at)
+        except RecordRefused as refused:
+            batch.errors.append(RecordError(index, refused.field, refused.reason))
+        else:
+            readings.append(record)
+    batch.readings = readings
+
+
+def _typed(raw: Any, batch: Batch) -> Record:
+    if not isinstance(raw, dict):
+        raise RecordRefused("record", "is not an object")
+    if unknown := raw.keys() - READERS.keys():
+        batch.ignored_fields += len(unknown)
+        raw = {name: value for name, value in raw.items() if name not in unknown}
+    try:
+        record = msgspec.convert(raw, Record, strict=False)
+    except (msgspec.ValidationError, UnicodeError):
+        return repaired(raw)
+    return record if _is_storable(raw) else repaired(raw)
+
+
+def _is_storable(raw: dict[str, Any]) -> bool:
+    return all(value.isprintable() for value in raw.values() if type(value) is str)
+
+
+def _sent_at(envelope: Envelope) -> datetime | None:
+    for value in (envelope.sent_at, envelope.collected_at, envelope.timestamp):
+        try:
+            time = moment(value)
+            time = time and (time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC))
+        except (RecordRefused, OverflowError):
+            continue
+        if time and time >= EARLIEST:
+            return time
+    return None
+
+
+def _described(envelope: Envelope, *, received: int) -> Batch:
+    return Batch(
+        readings=[],
+        received=received,
+        site_id=(text(envelope.site_id) or "")[:50],
+        device_id=(text(envelope.device_id) or "")[:100],
+        zone_id=(text(envelope.zone_id) or "")[:50],
+        mode=(text(envelope.mode) or "")[:10],
+        sequence_start=_sequence(envelope.source_seq_start),
+        sequence_end=_sequence(envelope.source_seq_end),
+    )
+
+
+def _sequence(value: Any) -> int | None:
+    position = whole(value)
+    return position if position is not None and abs(position) < 2**63 else None

@@ -1,0 +1,128 @@
+"""Fixtures for every test. Rows come from `tests.makers`; what tests run against is started by `tests.environment`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+
+from resilience.ratelimit import rate_limiter
+from tests.servers import PostgreSQLServer, RedisServer
+from tests.web import WebServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """On SQLite a file, as in production: memory cannot be shared with other processes and locks otherwise between threads."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database.setdefault("TEST", {})["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    """Counters of rate limits and cached values belong to one test."""
+    cache.clear()
+    rate_limiter.cache_clear()
+
+
+@pytest.fixture
+def child_environment(transactional_db: None) -> dict[str, str]:
+    """The environment with which a child process works on this test's database and cache."""
+    database = connection.settings_dict
+    url = f"sqlite:///{database['NAME']}"
+    if connection.vendor == "postgresql":
+        password = urllib.parse.quote(database["PASSWORD"], safe="")
+        url = f"postgresql://{database['USER']}:{password}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    return {**os.environ, "DATABASE_URL": url, "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def server_directory() -> Iterator[Path]:
+    """A new folder that a server run by another user can enter too (pytest's own belong to its user alone)."""
+    directory = Path(tempfile.mkdtemp(dir=os.environ["HASHINSIGHT_TEST_SCRATCH"]))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def live_web(child_environment: dict[str, str], server_directory: Path) -> Iterator[WebServer]:
+    """gunicorn serving this test's database on loopback; `.url` is its address. Its log is shown when the test fails."""
+    with WebServer(server_directory, child_environment) as web:
+        yield web
+    sys.stdout.write(web.log.read_text())
+
+
+@pytest.fixture
+def postgresql_server(server_directory: Path) -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL of the test's own, to stop, kill, pause and restart; `.url(database)` is for DATABASE_URL."""
+    with PostgreSQLServer(server_directory) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(server_directory: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own, to stop, kill, pause and restart; `.url()` is for REDIS_URL."""
+    with RedisServer(server_directory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, one for the process; skipped by name where it is not installed."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser: {CHROMIUM} is missing (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    # Playwright's loop runs in this thread, and Django would take every query of the test for one made inside it.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_OPTIONS)
+        yield chromium
+        chromium.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def browser_page(browser: Browser) -> Iterator[Page]:
+    """An empty tab with a profile of its own. At its end the test fails for a script error or a request that left this machine."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(f"script error: {error}"))
+    page.on("request", lambda request: complaints.extend(_if_elsewhere(request.url)))
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def _if_elsewhere(url: str) -> list[str]:
+    parts = urllib.parse.urlsplit(url)
+    at_home = parts.scheme in {"data", "blob", "about"} or parts.hostname in {"127.0.0.1", "localhost"}
+    return [] if at_home else [f"request to {url}"]

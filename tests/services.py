@@ -1,1 +1,0 @@
-"""Starts what the tests run against. Loaded by pytest before Django's settings are read."""

@@ -1,0 +1,47 @@
+"""The real web server as a child process: gunicorn with the project's WSGI application."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.servers import Server, ServerFailed
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class WebServer(Server):
+    """gunicorn on a loopback port. `environment` is all it knows of the world, the database included."""
+
+    name = "gunicorn"
+
+    def __init__(self, directory: Path, environment: Mapping[str, str], *, threads: int = 8) -> None:
+        super().__init__(directory)
+        self._environment = dict(environment)
+        self._threads = threads
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _spawn(self, log: int) -> subprocess.Popen[bytes]:
+        options = [f"--bind=127.0.0.1:{self.port}", "--worker-class=gthread", f"--threads={self._threads}", "--no-control-socket"]
+        command = [sys.executable, "-m", "gunicorn", *options, "hashinsight.wsgi:application"]
+        return subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+
+    def _answers(self) -> bool:
+        """The application is loaded: it answers for an address that nothing serves."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/is-anybody-there")
+            status = connection.getresponse().status
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        if status >= 500:
+            raise ServerFailed(f"it answers {status}")
+        return True
