@@ -42,8 +42,6 @@ FLUSH_S = 0.5
 """A smaller batch is written when nothing came for this long."""
 LEASE_MARGIN_S = 20
 """What writing the last batch may take after the round's deadline."""
-ROUNDS_APART = 2
-"""A dead miner is asked every second round: more seldom, and it would be shown as stale, not as offline."""
 
 
 @dataclass(slots=True)
@@ -111,7 +109,7 @@ class _PollRound:
         self.begun = time.monotonic()
         inventory = _inventory(site, shard)
         number = round_number(now, site.interval_seconds)
-        self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number, rounds_apart=ROUNDS_APART)}
+        self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number)}
         self.report.skipped = len(inventory) - len(self.miners)
         self.matcher: ModelMatcher | None = None
 
