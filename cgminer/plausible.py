@@ -18,6 +18,8 @@ MIN_RPM, MAX_RPM = 200, 30_000
 MAX_SHA256_GHS: Final = 5e6
 MIN_SHA256_GHS: Final = 1.0
 
+_NO_SENSORS: Final = frozenset({"", "0", "0-0-0-0", "0-0"})
+_MAX_SENSOR_TEXT: Final = 4000
 _HEX: Final = frozenset("0123456789ABCDEF")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _LEADING_NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)")
@@ -26,9 +28,7 @@ _JOINED = re.compile(r"(?:^|[-\s,\[])(-?\d+(?:\.\d+)?)")
 
 def number(value: Any) -> float | None:
     kind = type(value)
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if kind is int:
+    if kind is int or kind is float:
         return float(value) if -1e300 < value < 1e300 else None
     return _number_in_text(value) if kind is str else None
 
@@ -76,12 +76,17 @@ def temperature(value: Any) -> float | None:
 
 def temperatures(value: Any) -> tuple[float, ...]:
     """Several sensors in one field: a list, `"60-58-73-74"`, `"60 58 73"`, `"[60, 58]"`; a minus after a dash is a sign."""
-    if type(value) is str:
-        plain = "-" in value and "--" not in value and value[0] != "-"
-        values: list[Any] = value.split("-") if plain else _JOINED.findall(value[:4000])
-    else:
-        values = value if type(value) is list else [value]
-    return tuple(found for item in values if (found := temperature(item)) is not None)
+    if type(value) is not str:
+        items = value if type(value) is list else [value]
+        return tuple([found for item in items if (found := temperature(item)) is not None])
+    if value in _NO_SENSORS:
+        return ()
+    if "--" not in value and value[0] != "-" and len(value) < _MAX_SENSOR_TEXT:
+        try:
+            return tuple([found for item in value.split("-") if (found := float(item)) and -50 <= found <= 150])
+        except ValueError:
+            pass
+    return tuple([found for item in _JOINED.findall(value[:_MAX_SENSOR_TEXT]) if (found := temperature(item)) is not None])
 
 
 def rpm(value: Any) -> int | None:

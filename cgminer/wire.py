@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cgminer.commands import CONTROL_COMMANDS, READ_COMMANDS
 from cgminer.errors import MinerAccessDenied, MinerError, MinerReplyError, UnsupportedCommand
-from cgminer.repairs import REPAIRS
+from cgminer.repairs import MAX_REPAIRED_CHARS, REPAIRS
 
 __all__ = ["CONTROL_COMMANDS", "READ_COMMANDS", "REPAIRS", "decode", "encode", "is_complete", "raise_for_status", "replies"]
 
@@ -87,6 +87,8 @@ def decode(raw: bytes) -> dict[str, Any]:
 def _repaired(text: str) -> Any:
     if not text.startswith(("{", ",", "[")):
         raise MinerReplyError(f"the answer is not JSON: {text[:60]!r}")
+    if len(text) > MAX_REPAIRED_CHARS:
+        raise MinerReplyError(f"the reply is not JSON and too long to repair ({len(text):,} characters)")
     document, begun = _begun(text)
     for repair in REPAIRS:
         if begun:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-import msgspec
 from django.db.models import Count, Q
 from django.http import Http404
 from django.utils import timezone
@@ -25,9 +24,9 @@ from commands.serializers import BatchSerializer, CommandSerializer, HistoryQuer
 from commands.wire import command_for_staff, command_on_the_wire, outcome_from_wire
 from miners.models import Miner
 from sites.api import ApiError, CollectorView, StaffView
+from sites.authentication import key_of, person_of
 from sites.models import Site
-from telemetry.requests import header_text, read_request
-from telemetry.unpacking import UploadRefused
+from telemetry.requests import header_text
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 50
 
@@ -46,7 +45,7 @@ class PendingCommandsView(CollectorView):
     )
     def get(self, request: Request) -> Response:
         leased = dispatch.lease_commands(
-            request.auth.site,
+            key_of(request).site,
             limit=_limit(request.query_params.get("limit")),
             zone=request.query_params.get("zone_id", "").replace("\x00", "")[:50] or None,
             now=timezone.now(),
@@ -63,9 +62,9 @@ class CommandResultView(CollectorView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, command_id: UUID) -> Response:
-        outcome = outcome_from_wire(_json_object(request))
+        outcome = outcome_from_wire(cast("dict[str, Any]", request.data))
         try:
-            command = dispatch.record_result(command_id, site=request.auth.site, outcome=outcome, actor=_agent(request), now=timezone.now())
+            command = dispatch.record_result(command_id, site=key_of(request).site, outcome=outcome, actor=_agent(request), now=timezone.now())
         except MinerCommand.DoesNotExist:
             raise Http404 from None
         except InvalidCommand as error:
@@ -169,7 +168,7 @@ def _create(request: Request, data: dict[str, Any], miner_ids: list[str]) -> lis
     names = ("command", "params", "priority", "reason", "ttl_s", "idempotency_key")
     order = Order(**{name: data[name] for name in names})
     try:
-        return dispatch.create_commands(miners, order, requested_by=request.user, now=timezone.now())
+        return dispatch.create_commands(miners, order, requested_by=person_of(request), now=timezone.now())
     except InvalidCommand as error:
         raise ApiError(400, str(error), field=error.field) from error
 
@@ -196,17 +195,4 @@ def _limit(value: str | None) -> int:
 
 def _agent(request: Request) -> str:
     device = header_text(request, "X-Device-ID", 60) or header_text(request, "X-Edge-ID", 60)
-    return f"{device or 'collector'} ({request.auth.prefix}…)"
-
-
-def _json_object(request: Request) -> dict[str, Any]:
-    try:
-        body, _ = read_request(request)
-        value = msgspec.json.decode(body)
-    except UploadRefused as refused:
-        raise ApiError(refused.status, str(refused)) from refused
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ApiError(400, f"The body is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ApiError(400, "The body must be one JSON object.")
-    return value
+    return f"{device or 'collector'} ({key_of(request).prefix}…)"

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.admin.views.decorators import staff_member_required
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from hashinsight.health import live, ready
 from sites.api import UnknownEndpoint
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", include("hashinsight.pages.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
     path("health", live, name="health"),
     path("health/ready", ready, name="health-ready"),
     path("api/", include("sites.urls")),
     path("api/", include("telemetry.urls")),
     path("api/", include("commands.urls")),
+    path("api/schema/", staff_member_required(SpectacularAPIView.as_view()), name="api-schema"),
+    path("api/docs/", staff_member_required(SpectacularSwaggerView.as_view(url_name="api-schema")), name="api-docs"),
     re_path(r"^api/", UnknownEndpoint.as_view()),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,21 +10,33 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path
 from rest_framework import exceptions, status
-from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from resilience.bodies import BodyRefused, load_json, read_body
 from resilience.ratelimit import Verdict, rate_limiter
-from sites.authentication import CollectorKeyAuthentication, HasCollectorKey, IsStaff, IsStaffOrCollector, client_address, network_of
+from sites.authentication import (
+    CollectorKeyAuthentication,
+    HasCollectorKey,
+    IsStaff,
+    IsStaffOrCollector,
+    StaffSession,
+    client_address,
+    network_of,
+)
 from sites.metrics import RATE_LIMIT_HITS
 from sites.models import CollectorKey
 
 UNAVAILABLE_RETRY_S = 10
+MAX_BODY_BYTES = 1_000_000
+"""Of everything but an upload."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +53,42 @@ class ApiError(exceptions.APIException):
 class AlwaysJson(BaseContentNegotiation):
     """Agents send all kinds of Accept headers and read JSON."""
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
-        return parsers[0]
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        return next(iter(parsers))
 
-    def select_renderer(self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
+    def select_renderer(self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None) -> Any:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
+
+
+class CollectorRequest(Request):
+    """Takes a chunked body (no Content-Length) for what it is; DRF takes it for an empty one. gunicorn marks where it ends."""
+
+    def _load_stream(self) -> None:
+        super()._load_stream()  # type: ignore[misc]  # DRF's stubs leave it out
+        meta = self._request.META
+        if not meta.get("CONTENT_LENGTH") and meta.get("wsgi.input_terminated"):
+            self._stream = meta["wsgi.input"]
+
+
+class BoundedJson(BaseParser):
+    """A small JSON object, whatever it is labelled as; gzip as well."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        request = (parser_context or {})["request"]
+        try:
+            encoding = request.headers.get("Content-Encoding", "")
+            body, _ = read_body(stream, content_encoding=encoding, max_bytes=MAX_BODY_BYTES, max_unpacked_bytes=MAX_BODY_BYTES)
+            document = load_json(body)
+        except BodyRefused as refused:
+            raise ApiError(refused.status, str(refused))
+        except OSError:  # Django's UnreadablePostError, and what gunicorn says of a broken chunk
+            raise ApiError(400, "The connection ended before the body did.")
+        if not isinstance(document, dict):
+            raise exceptions.ParseError("Expected a JSON object.")
+        return document
 
 
 class CollectorView(APIView):
@@ -54,10 +97,21 @@ class CollectorView(APIView):
     authentication_classes: Sequence[type[BaseAuthentication]] = [CollectorKeyAuthentication]
     permission_classes = [HasCollectorKey]
     content_negotiation_class = AlwaysJson
+    parser_classes = [BoundedJson]
     metadata_class = None
     rate_scope = "read"
     """Which window of the caller's a request counts in: a key in `settings.RATE_LIMITS`."""
     verdict: Verdict | None = None
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        context = self.get_parser_context(request)
+        return CollectorRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=context,
+        )
 
     def check_throttles(self, request: Request) -> None:
         if isinstance(request.auth, CollectorKey):
@@ -91,14 +145,14 @@ class CollectorView(APIView):
 class StaffView(CollectorView):
     """Called by staff with the admin's session."""
 
-    authentication_classes = [SessionAuthentication]
+    authentication_classes = [StaffSession]
     permission_classes = [IsStaff]
 
 
 class SharedView(CollectorView):
     """Called by staff, or by a collector for its own site."""
 
-    authentication_classes = [CollectorKeyAuthentication, SessionAuthentication]
+    authentication_classes = [CollectorKeyAuthentication, StaffSession]
     permission_classes = [IsStaffOrCollector]
 
 
@@ -124,7 +178,7 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response:
         log.error("database_unavailable", error=str(exc))
         return _failure(503, "The database is not available; try again later.", retry_after=UNAVAILABLE_RETRY_S)
     if isinstance(exc, exceptions.Throttled):
-        return _failure(429, "Rate limit exceeded", retry_after=int(exc.wait or 1))
+        return _failure(429, "Rate limit exceeded", retry_after=int(getattr(exc, "wait", None) or 1))
     if isinstance(exc, Http404):
         return _failure(404, "Not found.")
     if isinstance(exc, DjangoPermissionDenied):
@@ -154,4 +208,3 @@ def _sentence(detail: Any) -> str:
         name, inner = next(iter(detail.items()))
         return f"{name}: {_sentence(inner)}"
     return _sentence(detail[0]) if isinstance(detail, list) else str(detail)
-

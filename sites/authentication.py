@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import datetime, timedelta
+from typing import cast
 
 import structlog
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -46,6 +48,13 @@ class CollectorKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
+class StaffSession(SessionAuthentication):
+    """The admin's session. With a name for the scheme, so that a caller without one is told 401 and not 403."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Session"
+
+
 class HasCollectorKey(BasePermission):
     message = "Only a collector key may do this."
 
@@ -63,6 +72,16 @@ class IsStaff(BasePermission):
 class IsStaffOrCollector(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         return isinstance(request.auth, CollectorKey) or bool(request.user.is_active and request.user.is_staff)
+
+
+def key_of(request: Request) -> CollectorKey:
+    """The key that `HasCollectorKey` let through."""
+    return cast(CollectorKey, request.auth)
+
+
+def person_of(request: Request) -> AbstractBaseUser:
+    """The member of the staff that `IsStaff` let through."""
+    return cast(AbstractBaseUser, request.user)
 
 
 def visible_sites(request: Request) -> SiteQuerySet:

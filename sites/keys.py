@@ -17,6 +17,10 @@ DEFAULT_OVERLAP = timedelta(days=1)
 log = structlog.get_logger(__name__)
 
 
+class KeyNotActive(Exception):
+    """The key is revoked or expired: a new one is made, not rotated."""
+
+
 def create_key(
     site: Site, *, name: str, created_by: AbstractBaseUser | None = None, expires_at: datetime | None = None
 ) -> tuple[CollectorKey, str]:
@@ -30,7 +34,12 @@ def create_key(
 def rotate_key(
     key: CollectorKey, *, created_by: AbstractBaseUser | None = None, overlap: timedelta = DEFAULT_OVERLAP
 ) -> tuple[CollectorKey, str]:
-    """A new key of the same site and name; the old one stops working after `overlap`, or when it would have anyway."""
+    """A new key of the same site and name; the old one stops working after `overlap`, or when it would have anyway.
+
+    Raises KeyNotActive: nothing would overlap with a key that does not work any more.
+    """
+    if key.state != "active":
+        raise KeyNotActive(f"Key {key.pk} is {key.state}: make a new key instead.")
     ends_at = timezone.now() + overlap
     if key.expires_at is None or key.expires_at > ends_at:
         CollectorKey.objects.filter(pk=key.pk).update(expires_at=ends_at)

@@ -152,7 +152,7 @@ class CollectorKey(models.Model):
 
     @property
     def state(self) -> str:
-        """"active", "expired" or "revoked", as of now."""
+        """ "active", "expired" or "revoked", as of now."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= timezone.now() else "active"

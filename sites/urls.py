@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from sites.api import endpoint
+from sites.views import KeyRotationView, KeysView, KeyView
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    *endpoint("collector/keys", KeysView, name="collector-keys"),
+    *endpoint("collector/keys/<int:key_id>", KeyView, name="collector-key"),
+    *endpoint("collector/keys/<int:key_id>/rotate", KeyRotationView, name="collector-key-rotate"),
+]

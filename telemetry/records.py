@@ -179,4 +179,3 @@ def _chip_temperatures(reported: Sequence[float]) -> list[float]:
     if not possible or (max(possible) < WARM and len(possible) > 1 and any(possible)):
         return possible
     return [chip for chip in possible if not 0 <= chip < COUNTS_BELOW]
-

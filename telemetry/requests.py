@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-from typing import cast
+import io
 
 from django.conf import settings
-from django.http.request import parse_header_parameters
+from django.utils.http import parse_header_parameters
 from rest_framework.request import Request
 
+from resilience.bodies import BodyRefused, BodyTooLarge, UnsupportedBody, as_utf8, read_body
 from telemetry.repairs import text
-from telemetry.unpacking import Readable, UnsupportedUpload, UploadRefused, UploadTooLarge, as_utf8, read_body
 
 CONTENT_TYPES = frozenset(
-    {"", "application/octet-stream", "application/json", "application/gzip", "application/x-gzip", "text/plain", "text/json", "binary/octet-stream"}
+    {
+        "",
+        "application/octet-stream",
+        "application/json",
+        "application/gzip",
+        "application/x-gzip",
+        "text/plain",
+        "text/json",
+        "binary/octet-stream",
+    }
 )
 
 
 def read_request(request: Request) -> tuple[bytes | bytearray, int]:
-    """The unpacked body in UTF-8 and its size on the wire. Raises UploadRefused."""
+    """The unpacked body in UTF-8 and its size on the wire. Raises BodyRefused."""
     content_type, parameters = parse_header_parameters(request.META.get("CONTENT_TYPE", ""))
     if content_type not in CONTENT_TYPES and not content_type.endswith("+json"):
-        raise UnsupportedUpload(f"Content-Type {content_type[:60]!r} is not supported: send application/json or application/octet-stream.")
+        raise UnsupportedBody(f"Content-Type {content_type[:60]!r} is not supported: send application/json or application/octet-stream.")
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if length.isdecimal() and int(length) > settings.UPLOAD_MAX_BYTES:
+        raise BodyTooLarge(f"The body is larger than {settings.UPLOAD_MAX_BYTES:,} bytes.")
     try:
         body, size = read_body(
-            _stream(request),
+            request.stream or io.BytesIO(),
             content_encoding=request.headers.get("Content-Encoding", ""),
             max_bytes=settings.UPLOAD_MAX_BYTES,
             max_unpacked_bytes=settings.UPLOAD_MAX_UNPACKED_BYTES,
         )
     except OSError:  # Django's UnreadablePostError, and what gunicorn says of a broken chunk
-        raise UploadRefused("The connection ended before the body did.") from None
+        raise BodyRefused("The connection ended before the body did.") from None
     return as_utf8(body, parameters.get("charset", "")), size
 
 
 def header_text(request: Request, name: str, length: int) -> str:
     return (text(request.headers.get(name, "")) or "")[:length]
-
-
-def _stream(request: Request) -> Readable:
-    """The body as it comes in. Django takes a chunked request (no Content-Length) for an empty one; the server under it does not."""
-    http_request = request._request
-    length = http_request.META.get("CONTENT_LENGTH") or ""
-    if not length and http_request.META.get("wsgi.input_terminated"):
-        return cast(Readable, http_request.META["wsgi.input"])
-    if length.isdecimal() and int(length) > settings.UPLOAD_MAX_BYTES:
-        raise UploadTooLarge(f"The body is larger than {settings.UPLOAD_MAX_BYTES:,} bytes.")
-    return cast(Readable, http_request)

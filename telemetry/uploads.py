@@ -6,7 +6,6 @@ read loosely and its records one by one: typed first, repaired second. A bad rec
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,15 +13,14 @@ from typing import Any
 
 import msgspec
 
+from resilience.bodies import BodyRefused, BodyTooLarge, EncryptedBody, load_json
 from telemetry.readings import RecordError
 from telemetry.records import EARLIEST, Record, RecordRefused, settle
 from telemetry.repairs import READERS, moment, repaired, text, whole
-from telemetry.unpacking import EncryptedUpload, UploadRefused, UploadTooLarge
 
 OBJECTS_PER_RECORD = 40
 VALUES_PER_RECORD = 400
 """Far more than any record has (10 boards, 120 list entries, 40 fields): more is an attack on memory."""
-LONGEST_INTEGER = 40
 
 
 class Envelope(msgspec.Struct):
@@ -64,17 +62,16 @@ class Batch:
 
 _strict_list = msgspec.json.Decoder(list[Record], strict=False)
 _strict_envelope = msgspec.json.Decoder(StrictEnvelope, strict=False)
-_loose = msgspec.json.Decoder()
 
 
 def parse_batch(body: bytes | bytearray, *, received_at: datetime, max_records: int) -> Batch:
-    """`body` is UTF-8. Raises UploadRefused when the batch as a whole can't be read."""
+    """`body` is UTF-8. Raises BodyRefused when the batch as a whole can't be read."""
     _check_size(body, max_records)
     envelope, records = _decode_strictly(body) or _decode_loosely(body)
     if envelope.payload_enc:
-        raise EncryptedUpload("Encrypted payloads are not supported: TLS protects the upload. Send the records themselves.")
+        raise EncryptedBody("Encrypted payloads are not supported: TLS protects the upload. Send the records themselves.")
     if len(records) > max_records:
-        raise UploadTooLarge(f"The batch has {len(records):,} records; at most {max_records:,} are taken at once.")
+        raise BodyTooLarge(f"The batch has {len(records):,} records; at most {max_records:,} are taken at once.")
     batch = _described(envelope, received=len(records))
     _settle_all(batch, records, sent_at=_sent_at(envelope) or received_at)
     return batch
@@ -83,7 +80,7 @@ def parse_batch(body: bytes | bytearray, *, received_at: datetime, max_records: 
 def _check_size(body: bytes | bytearray, max_records: int) -> None:
     """Refuse what would decode into far more objects than a batch holds, before anything is decoded."""
     if body.count(b"{") > max_records * OBJECTS_PER_RECORD or body.count(b",") > max_records * VALUES_PER_RECORD:
-        raise UploadTooLarge(f"The body has more values than {max_records:,} records can hold.")
+        raise BodyTooLarge(f"The body has more values than {max_records:,} records can hold.")
 
 
 def _decode_strictly(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]] | None:
@@ -100,36 +97,18 @@ def _decode_strictly(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]] 
 
 
 def _decode_loosely(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
-    document = _load(body)
+    document = load_json(body)
     if isinstance(document, list):
         return Envelope(), document
     if not isinstance(document, dict):
-        raise UploadRefused("Expected a JSON array of records, or an object with them under 'records' or 'miners'.")
+        raise BodyRefused("Expected a JSON array of records, or an object with them under 'records' or 'miners'.")
     envelope = Envelope(**{name: document.get(name) for name in Envelope.__struct_fields__})
     records = next((document[name] for name in ("records", "miners") if isinstance(document.get(name), list)), None)
     if records is None and envelope.payload_enc:
         records = []
     if records is None:
-        raise UploadRefused("The object has no list under 'records' or 'miners'.")
+        raise BodyRefused("The object has no list under 'records' or 'miners'.")
     return envelope, records
-
-
-def _load(body: bytes | bytearray) -> Any:
-    """Plain JSON first; then what agents also send: NaN and Infinity (missing), raw control characters, lone surrogates, bad UTF-8."""
-    try:
-        return _loose.decode(body)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return json.loads(body.decode("utf-8", "replace"), parse_constant=lambda name: None, parse_int=_integer, strict=False)
-    except json.JSONDecodeError as error:
-        raise UploadRefused(f"The body is not JSON: {error.msg} at character {error.pos:,}.") from None
-    except RecursionError:
-        raise UploadRefused("The body is nested too deeply.") from None
-
-
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
 
 
 def _settle_all(batch: Batch, records: Sequence[Any], *, sent_at: datetime) -> None:

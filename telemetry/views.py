@@ -8,20 +8,21 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from resilience.bodies import BodyRefused
 from sites.api import ApiError, CollectorView
-from sites.authentication import client_address
+from sites.authentication import client_address, key_of
+from telemetry.busy import DatabaseBusy
 from telemetry.ingest import ingest_readings
 from telemetry.metrics import UPLOAD_SIZE, UPLOADS
 from telemetry.models import Source
 from telemetry.readings import IngestReport, Upload
 from telemetry.refusals import log_refused_upload
 from telemetry.requests import header_text, read_request
-from telemetry.unpacking import UploadRefused
+from telemetry.upload_schema import describe_upload
 from telemetry.uploads import Batch, parse_batch
 
 log = structlog.get_logger(__name__)
@@ -32,10 +33,15 @@ class UploadView(CollectorView):
 
     rate_scope = "upload"
 
+    @describe_upload
     def post(self, request: Request) -> Response:
+        """A JSON array of records or an envelope around them, plain or gzip (`Content-Encoding: gzip`, then as application/octet-stream).
+
+        Answered after the commit. A record that breaks a bound is listed under `errors` and the others are stored.
+        """
         started = time.perf_counter()
         received_at = timezone.now()
-        site = request.auth.site
+        site = key_of(request).site
         upload = _upload_of(request)
         try:
             body, upload = _read(request, upload)
@@ -43,13 +49,13 @@ class UploadView(CollectorView):
             _warn_of_other_site(batch, request)
             upload = _completed(upload, batch)
             report = ingest_readings(site, batch.readings, source=Source.COLLECTOR, received_at=received_at, upload=upload)
-        except UploadRefused as refused:
+        except BodyRefused as refused:
             UPLOADS.labels(site_id=site.code, status="refused").inc()
             log_refused_upload(site, upload, reason=str(refused), received_at=received_at)
             raise ApiError(refused.status, str(refused)) from refused
-        except (OperationalError, InterfaceError):
+        except DatabaseBusy as busy:
             UPLOADS.labels(site_id=site.code, status="unavailable").inc()
-            raise
+            raise ApiError(503, "The database is not available; try again later.", retry_after=busy.retry_after_s) from busy
         return _answer(report, batch, site_code=site.code, elapsed_ms=(time.perf_counter() - started) * 1000)
 
 
@@ -62,7 +68,7 @@ def _read(request: Request, upload: Upload) -> tuple[bytes | bytearray, Upload]:
 def _upload_of(request: Request) -> Upload:
     """What the headers tell of an upload."""
     return Upload(
-        key_id=request.auth.pk,
+        key_id=key_of(request).pk,
         client_address=client_address(request),
         size_bytes=0,
         received=0,
@@ -87,8 +93,10 @@ def _completed(upload: Upload, batch: Batch) -> Upload:
 
 def _warn_of_other_site(batch: Batch, request: Request) -> None:
     """The key decides where readings go; an envelope that names another site is a collector set up wrongly."""
-    if batch.site_id and batch.site_id != request.auth.site.code:
-        log.warning("envelope_names_other_site", site_id=request.auth.site.code, claimed=batch.site_id, key_prefix=request.auth.prefix)
+    if batch.site_id and batch.site_id != key_of(request).site.code:
+        log.warning(
+            "envelope_names_other_site", site_id=key_of(request).site.code, claimed=batch.site_id, key_prefix=key_of(request).prefix
+        )
 
 
 def _answer(report: IngestReport, batch: Batch, *, site_code: str, elapsed_ms: float) -> Response:

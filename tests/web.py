@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.servers import Server
+from tests.servers import Server, ServerFailed
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,12 +33,15 @@ class WebServer(Server):
         return subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
 
     def _answers(self) -> bool:
-        """Any answer to an address that nothing serves: the application is loaded."""
+        """The application is loaded: it answers for an address that nothing serves."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/is-anybody-there")
-            return connection.getresponse().status < 500
+            status = connection.getresponse().status
         except OSError:
             return False
         finally:
             connection.close()
+        if status >= 500:
+            raise ServerFailed(f"it answers {status}")
+        return True

@@ -7,7 +7,7 @@ included. New API: lower-case keys, lists (`fan`, `chain`), times and rates unde
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from cgminer import plausible
 from cgminer.parsers import rates
@@ -15,9 +15,50 @@ from cgminer.parsers.basics import read_basics, total
 from cgminer.parsers.sections import Fields, Replies, Row, fill, first, keep, message, pick, rows, stats_rows, version_row
 from cgminer.snapshot import Board, MiningState
 
-SLOTS: Final = range(1, 17)
+Sensors = tuple[tuple[float, ...], tuple[float, ...]]
+"""Of the board and of its chips, °C."""
+
+
+class SlotNames(NamedTuple):
+    """The field names of one slot; made once, because a farm of them is read every round."""
+
+    slot: int
+    chips: str
+    states: str
+    rate: str
+    pcb: str
+    chip: str
+    sensor: str
+    chip_sensors: tuple[str, ...]
+    blackminer_chips: str
+    clocks: tuple[str, ...]
+    serials: tuple[str, ...]
+    fan: str
+    consumption: str
+
+
+def _names_of(slot: int) -> SlotNames:
+    return SlotNames(
+        slot=slot,
+        chips=f"chain_acn{slot}",
+        states=f"chain_acs{slot}",
+        rate=f"chain_rate{slot}",
+        pcb=f"temp_pcb{slot}",
+        chip=f"temp_chip{slot}",
+        sensor=f"temp{slot}",
+        chip_sensors=(f"temp2_{slot}", f"temp3_{slot}", f"temp4_{slot}"),
+        blackminer_chips=f"chipTemp{slot}",
+        clocks=(f"freq{slot}", f"freq_avg{slot}", f"chain_freq{slot}"),
+        serials=(f"chain_sn{slot}", f"sn{slot}"),
+        fan=f"fan{slot}",
+        consumption=f"chain_consumption{slot}",
+    )
+
+
+_SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(17))
 SLEEP_MODES: Final = frozenset({254, "254"})
-_VARIANT = re.compile(r"\s*\(([^)]*)\)\s*$")
+_OTHER_BRANDS: Final = frozenset({"Blackminer", "BlackMiner", "Hammer", "Volcminer", "Elphapex"})
+_VARIANT = re.compile(r"\s*\(((?:vnish|msk|hiveon|asicseer|anthill|braiins|luxos)[^)]*)\)\s*$", re.IGNORECASE)
 _MODEL_FAMILY = re.compile(r"Antminer\s+([A-Z]+)\d*", re.IGNORECASE)
 _FAMILY_UNITS: Final = {"L": 1e-3, "D": 1e-3, "E": 1e-3, "B": 1e-9, "Z": 1e-6}
 """Before `rate_unit` existed, "GHS 5s" was MH/s on scrypt, X11 and ethash models, H/s on B3, kSol/s on Z9 and Z11."""
@@ -47,13 +88,25 @@ def _read_identity(replies: Replies, header: Row, main: Row, fields: Fields) -> 
     version = version_row(replies)
     info = next((row for reply in replies.values() if (row := first(reply, "INFO"))), {})
     kind = plausible.text(version.get("Type") or header.get("Type") or info.get("type") or main.get("Type"))
-    if kind and (variant := _VARIANT.search(kind)):
-        kind = kind[: variant.start()]
-        keep(fields, firmware_version=plausible.text(variant[1], 50))
     miner = version.get("Miner") or header.get("Miner") or info.get("miner_version") or main.get("miner_version")
-    fill(fields, firmware_version=plausible.text(miner, 50))
+    kind, firmware = _split_variant(kind)
+    number = plausible.text(miner, 50)
+    named = firmware if firmware is None or any(map(str.isdigit, firmware)) else f"{firmware} {number or ''}".strip()
+    keep(fields, firmware_version=named or number)
     fill(fields, compile_time=plausible.text(version.get("CompileTime") or header.get("CompileTime") or info.get("CompileTime")))
-    keep(fields, maker="Antminer", model=kind)
+    keep(fields, maker=_maker(kind), model=kind)
+
+
+def _split_variant(kind: str | None) -> tuple[str | None, str | None]:
+    """`Antminer S19 (Vnish 1.2.3)`: the machine and the firmware it runs. Other parentheses belong to the model."""
+    match = _VARIANT.search(kind or "")
+    return (kind[: match.start()], match[1][:50]) if kind and match else (kind, None)
+
+
+def _maker(kind: str | None) -> str:
+    """Blackminer and Hammer machines run the same program under their own name."""
+    brand = (kind or "").partition(" ")[0]
+    return brand if brand in _OTHER_BRANDS else "Antminer"
 
 
 def unit_of(main: Row, model: str | None) -> float:
@@ -73,8 +126,9 @@ def read_old_api(replies: Replies, main: Row, fields: Fields) -> None:
     unit = unit_of(main, fields.get("model"))
     bitcoin = unit >= 1
     for name, found in (("hashrate_ghs", rates.average_ghs(main)), ("hashrate_5s_ghs", rates.short_ghs(main))):
-        value = fields[name] if found is None else found
-        fields[name] = _in_ghs(value, unit, bitcoin)
+        fields[name] = _in_ghs(fields[name] if found is None else found, unit, bitcoin)
+    if fields["hashrate_5s_ghs"] is None:
+        fields["hashrate_5s_ghs"] = _in_ghs(plausible.rate(pick(main, ("total_rate", "total rate"))), unit, bitcoin)
     ideal = plausible.rate(pick(main, ("total_rateideal", "Ex Hash Rate")))
     fill(
         fields,
@@ -85,7 +139,7 @@ def read_old_api(replies: Replies, main: Row, fields: Fields) -> None:
     fields["boards"] = _boards(main, fields, unit)
     _read_fans(main, fields)
     _read_frequency(main, fields)
-    fitted = plausible.small_count(main.get("miner_count"), len(SLOTS))
+    fitted = plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES))
     keep(fields, boards_total=max(fitted or 0, len(fields["boards"])) or None)
     _read_state(main, fields)
 
@@ -99,53 +153,51 @@ def _in_ghs(value: float | None, unit: float, bitcoin: bool) -> float | None:
 
 
 def _boards(main: Row, fields: Fields, unit: float) -> tuple[Board, ...]:
-    parts = {slot: plausible.rate(main.get(f"chain_rate{slot}")) for slot in SLOTS}
+    fitted = [(names, sensors) for names in _SLOT_NAMES if (sensors := _sensors_if_fitted(main, names)) is not None]
+    parts = [plausible.rate(main.get(names.rate)) for names, _ in fitted]
     whole = fields.get("hashrate_5s_ghs") or fields.get("hashrate_ghs")
-    scale = unit * rates.scale_to_total([part * unit for part in parts.values() if part], whole)
-    boards: list[Board] = []
-    pcb_sensors: list[float] = []
-    chip_sensors: list[float] = []
-    for slot in SLOTS:
-        pcb, chips = _temperatures(main, slot)
-        rate = parts[slot]
-        board = _board(main, slot, rate=None if rate is None else round(rate * scale, 6), pcb=pcb, chips=chips)
-        if board is not None:
-            boards.append(board)
-            pcb_sensors.extend(pcb)
-            chip_sensors.extend(chips)
-    keep(fields, temperature_boards=tuple(pcb_sensors), temperature_chips=tuple(chip_sensors))
-    return tuple(boards)
+    scale = unit * rates.scale_to_total([part * unit for part in parts if part], whole)
+    keep(
+        fields,
+        temperature_boards=tuple([value for _, (pcb, _) in fitted for value in pcb]),
+        temperature_chips=tuple([value for _, (_, chips) in fitted for value in chips]),
+    )
+    return tuple([_board(main, names, part, scale, sensors) for (names, sensors), part in zip(fitted, parts, strict=True)])
 
 
-def _temperatures(main: Row, slot: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _sensors_if_fitted(main: Row, names: SlotNames) -> Sensors | None:
+    """A slot with chips, a rate, a clock or sensors is fitted; anything else is an empty connector."""
+    if names.chips not in main and names.pcb not in main and names.sensor not in main and names.blackminer_chips not in main:
+        return None
+    sensors = _sensors(main, names)
+    if main.get(names.chips) or sensors[0] or sensors[1] or plausible.rate(main.get(names.rate)) or main.get(names.states):
+        return sensors
+    return sensors if plausible.frequency(pick(main, names.clocks)) else None
+
+
+def _sensors(main: Row, names: SlotNames) -> Sensors:
     """Board and chip sensors of a slot. The summarising `temp1`, `temp2_1` only count where the sensors are not listed one by one."""
-    listed, listed_chips = main.get(f"temp_pcb{slot}"), main.get(f"temp_chip{slot}")
+    listed, listed_chips = main.get(names.pcb), main.get(names.chip)
     if listed is not None or listed_chips is not None:
         return plausible.temperatures(listed), plausible.temperatures(listed_chips)
-    pcb = plausible.temperatures(main.get(f"temp{slot}"))
-    chips = main.get(f"chipTemp{slot}")
-    if chips is not None:
+    pcb = plausible.temperatures(main.get(names.sensor))
+    if (chips := main.get(names.blackminer_chips)) is not None:
         return pcb, plausible.temperatures(chips)
-    return pcb, tuple(found for kind in (2, 3, 4) if (found := plausible.temperature(main.get(f"temp{kind}_{slot}"))) is not None)
+    return pcb, tuple([found for name in names.chip_sensors if (found := plausible.temperature(main.get(name))) is not None])
 
 
-def _board(main: Row, slot: int, *, rate: float | None, pcb: tuple[float, ...], chips: tuple[float, ...]) -> Board | None:
-    """A slot with chips, sensors, a rate or a clock is fitted; anything else is an empty connector."""
-    found_chips = plausible.small_count(main.get(f"chain_acn{slot}"))
-    states = main.get(f"chain_acs{slot}")
-    clock = plausible.frequency(pick(main, (f"freq{slot}", f"freq_avg{slot}", f"chain_freq{slot}")))
-    if not (found_chips or rate or pcb or chips or clock or (type(states) is str and states.strip())):
-        return None
-    chips_ok, listed = _chip_states(states)
+def _board(main: Row, names: SlotNames, rate: float | None, scale: float, sensors: Sensors) -> Board:
+    found_chips = plausible.small_count(main.get(names.chips))
+    working, listed = _chip_states(main.get(names.states))
     return Board(
-        id=slot,
-        hashrate_ghs=rate,
-        temperature=max(pcb, default=None),
-        temperature_chip=max(chips, default=None),
-        frequency=clock,
-        chips_ok=chips_ok,
+        id=names.slot,
+        hashrate_ghs=None if rate is None else round(rate * scale, 6),
+        temperature=max(sensors[0], default=None),
+        temperature_chip=max(sensors[1], default=None),
+        frequency=plausible.frequency(pick(main, names.clocks)),
+        chips_ok=working if listed >= (found_chips or 0) else None,
         chips_total=max(found_chips or 0, listed) if found_chips is not None or listed else None,
-        serial_number=plausible.text(pick(main, (f"chain_sn{slot}", f"sn{slot}"))),
+        serial_number=plausible.text(pick(main, names.serials)),
     )
 
 
@@ -158,7 +210,7 @@ def _chip_states(states: object) -> tuple[int | None, int]:
 
 
 def _read_fans(main: Row, fields: Fields) -> None:
-    speeds = [speed for slot in SLOTS if (speed := plausible.rpm(main.get(f"fan{slot}"))) is not None]
+    speeds = [speed for names in _SLOT_NAMES if (value := main.get(names.fan)) and (speed := plausible.rpm(value)) is not None]
     keep(fields, fan_speeds=tuple(speeds), fan_duty_percent=plausible.percent(pick(main, ("fan_pwm", "fan_duty"))) or None)
 
 
@@ -172,7 +224,8 @@ def _read_frequency(main: Row, fields: Fields) -> None:
 def _power(header: Row, main: Row) -> float | None:
     """MSK firmware has a total, Vnish one figure a chain. `chain_power` of Hiveon is not in watts."""
     stated = plausible.watts(header.get("total_power")) or plausible.watts(main.get("total_power"))
-    return stated or total(plausible.watts(main.get(f"chain_consumption{slot}")) for slot in SLOTS)
+    drawn = [value for names in _SLOT_NAMES if (value := main.get(names.consumption))]
+    return stated or total(plausible.watts(value) for value in drawn)
 
 
 def _read_state(main: Row, fields: Fields) -> None:
@@ -206,7 +259,7 @@ def read_new_api(replies: Replies, main: Row, fields: Fields) -> None:
     fill(fields, uptime_seconds=plausible.uptime(main.get("elapsed")))
     chains = rows(main, "chain")
     _read_chains(chains, unit, fields)
-    fitted = plausible.small_count(main.get("chain_num"), len(SLOTS))
+    fitted = plausible.small_count(main.get("chain_num"), len(_SLOT_NAMES))
     keep(fields, boards_total=fitted or len(chains) or None)
     asleep = plausible.small_count(main.get("miner-mode")) == 1 and not fields.get("hashrate_5s_ghs")
     keep(fields, mining_state=MiningState.SLEEPING if asleep else None, error_codes=_faults(summary))

@@ -31,6 +31,7 @@ def read_basics(replies: Replies) -> Fields:
         "uptime_seconds": plausible.uptime(summary.get("Elapsed", summary.get("elapsed"))),
         "hardware_errors": plausible.counter(summary.get("Hardware Errors", summary.get("hw_all"))),
         "pools": read_pools(replies),
+        "boards": (),
     }
     _read_software(replies, fields)
     _read_shares(summary, device_rows(replies), fields)
@@ -86,10 +87,11 @@ def device_rates(devices: Sequence[Row]) -> tuple[list[float | None], list[float
 def rates_from_devices(fields: Fields, devices: Sequence[Row]) -> None:
     """Fills totals from devices when the summary has none, or says 0 while devices hash."""
     average, short = device_rates(devices)
+    idle = not fields["hashrate_ghs"] and not fields["hashrate_5s_ghs"]
     for name, values in (("hashrate_ghs", average), ("hashrate_5s_ghs", short)):
         added = total(values)
-        if fields.get(name) is None or (not fields["hashrate_ghs"] and added):
-            keep(fields, **{name: round(added, 6) if added is not None else None})
+        if added is not None and (fields[name] is None or (idle and added)):
+            fields[name] = round(added, 6)
 
 
 def device_boards(devices: Sequence[Row]) -> tuple[Board, ...]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from cgminer import plausible
-from cgminer.parsers import rates
+from cgminer.parsers import rates, spondoolies
 from cgminer.parsers.basics import device_boards, mean, rates_from_devices, read_basics
 from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, keep, pick, stats_rows, summary_row, version_row
 from cgminer.snapshot import Board
@@ -19,6 +19,7 @@ _FAN: Final = re.compile(r"fan[ _]?(?:speed[ _]?)?(?:\d+|in|out)?[ _]?(?:rpm|spe
 _SUMMARY_SENSOR: Final = re.compile(r"temp(?:er|erature)?[ _]?\d{1,2}", re.IGNORECASE)
 _CHANNEL: Final = re.compile(r"CH\d{1,2}")
 _MAX_FANS: Final = 20
+_MAX_SENSORS: Final = 32
 
 
 def read(replies: Replies) -> Fields:
@@ -31,9 +32,11 @@ def read(replies: Replies) -> Fields:
     keep(fields, boards=boards, fan_speeds=_fans((summary, *chains, *devices)))
     duties = [duty for row in chains if (duty := plausible.percent(pick(row, ("Fan duty", "Fan Duty")))) is not None]
     keep(fields, fan_duty_percent=mean(duties))
+    core = tuple(found for row in chains if (found := plausible.temperature(row.get("Temperature Core"))) is not None)
+    keep(fields, temperature_chips=core)
     if not any(board.temperature for board in boards):
-        sensors = (plausible.temperature(value) for name, value in summary.items() if _SUMMARY_SENSOR.fullmatch(name))
-        keep(fields, temperature_boards=tuple(found for found in sensors if found is not None))
+        keep(fields, temperature_boards=_summary_sensors(summary))
+    spondoolies.read(chains, fields)
     fill(
         fields,
         uptime_seconds=_longest(devices, "Device Elapsed") or _longest(chains, "Elapsed"),
@@ -99,11 +102,18 @@ def _chain_board(row: Row, index: int) -> Board | None:
     )
 
 
+def _summary_sensors(summary: Row) -> tuple[float, ...]:
+    named = [value for name, value in summary.items() if name[:1] in "Tt" and _SUMMARY_SENSOR.fullmatch(name)][:_MAX_SENSORS]
+    return tuple([found for value in named if (found := plausible.temperature(value)) is not None])
+
+
 def _fans(found: tuple[Row, ...]) -> tuple[int, ...]:
     """Chains repeat the machine's fans under the same names, so each name counts once."""
     speeds: dict[str, int] = {}
     for row in found:
-        for name, value in row.items():
-            if name[:3].lower() == "fan" and name not in speeds and _FAN.fullmatch(name) and (speed := plausible.rpm(value)) is not None:
+        for name in row:
+            if name[:1] in "Ff" and name not in speeds and _FAN.fullmatch(name) and (speed := plausible.rpm(row[name])) is not None:
                 speeds[name] = speed
+        if len(speeds) >= _MAX_FANS:
+            break
     return tuple(speeds.values())[:_MAX_FANS]

@@ -42,6 +42,7 @@ _WHATSMINER_SUMMARY: Final = frozenset(
 )
 _AURADINE_COMMANDS: Final = frozenset({"ipreport", "psu", "temperature", "fan"})
 _ANTMINER_STATS: Final = frozenset({"BMMiner", "chain_acn1", "miner_count", "temp_pcb1", "chain_rate1", "rate_ideal", "rate_avg"})
+_AVALON_STATS: Final = frozenset({"MM Count", "MM ID0", "MM ID1", "MM ID2", "MM ID0:Summary"})
 _SEALMINER_STATS: Final = frozenset({"MHS(Rated)", "Ctrl Board SN", "0 MHS(Sample)"})
 
 
@@ -67,7 +68,7 @@ def _by_stats(replies: Replies) -> Firmware | None:
             return Firmware.ANTMINER
         if not _SEALMINER_STATS.isdisjoint(row):
             return Firmware.SEALMINER
-        if any(name[:5] == "MM ID" for name in row) or str(row.get("ID", "")).startswith("AV"):
+        if not _AVALON_STATS.isdisjoint(row) or str(row.get("ID", "")).startswith("AV"):
             return Firmware.AVALON
         if str(row.get("ID", "")).startswith("SM") and "slot" in row:
             return Firmware.WHATSMINER

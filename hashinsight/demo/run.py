@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
@@ -13,7 +14,7 @@ from hashinsight.demo.farm import foreign_sites, load_farm, provide_collector_ke
 from hashinsight.demo.fleets import PORTS, Fleets, build_fleets, free_port
 from hashinsight.demo.opening import Opening
 from hashinsight.demo.world import World
-from hashinsight.instance import Instance
+from hashinsight.instance import CannotStart, Instance
 from hashinsight.supervisor import Program, Supervisor
 from hashinsight.web import listen, url_of
 
@@ -22,7 +23,7 @@ STOP_ALLOWANCE_S = 5.0
 
 
 class Demo:
-    """One run. Making it claims the directory and the port: it raises AlreadyRunning or AddressUnusable before anything is changed."""
+    """One run. Making it claims the directory and the port: it raises CannotStart before anything is changed."""
 
     def __init__(self, world: World, *, host: str, port: int, miners: int, say: Callable[[str], object]) -> None:
         self._world = world
@@ -36,15 +37,16 @@ class Demo:
         self._password: str | None = None
 
     def prepare(self, *, fresh: bool) -> None:
-        """Database, farm, key and operator. Raises NotReady."""
+        """Database, farm, key and operator. Raises CannotStart."""
         if strangers := foreign_sites():
-            raise up.NotReady(
+            raise CannotStart(
                 f"{self._world.database} holds sites that are not the demo's ({', '.join(strangers[:3])}). "
                 f"Move it away, or give the demo a directory of its own: HASHINSIGHT_DATA_DIR=demo-data scripts/demo"
             )
         if fresh:
             connection.close()
             self._world.erase()
+        _log_to(self._world.log)
         up.prepare(self._say)
         self._say(f"Setting up a farm of {self._miners} simulated miners ...")
         load_farm(self._fleets)
@@ -55,7 +57,6 @@ class Demo:
     def run(self) -> None:
         """Until Ctrl-C or TERM."""
         with self._world.log.open("ab", buffering=0) as output:
-            _log_to(self._world.log)
             supervisor = Supervisor(
                 self._programs(),
                 instance=self._instance,
@@ -92,15 +93,16 @@ class Demo:
     def _free_miner_port(self) -> int:
         port = free_port(self._miners)
         if port is None:
-            raise up.NotReady(
+            raise CannotStart(
                 f"The simulated miners find no free port on the loopback addresses (tried {', '.join(map(str, PORTS))}). "
                 f"Stop other demos on this machine, or start with fewer: --miners 50"
             )
         return port
 
 
-def _log_to(path: object) -> None:
-    """The supervisor's own events join those of its programs: the terminal is for the address and the login."""
+def _log_to(path: Path) -> None:
+    """Events of this process join those of its programs: the terminal is for the address and the login."""
+    file = path.open("a", buffering=1)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(open(str(path), "a", buffering=1))  # noqa: SIM115 - open until the process ends
+            handler.setStream(file)

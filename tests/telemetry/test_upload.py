@@ -124,7 +124,9 @@ def test_envelope_is_logged_with_its_device_zone_mode_and_sequence(collector):
 def test_record_without_a_time_takes_the_envelopes(collector):
     sent_at = recent(minutes=20).replace(microsecond=0)
 
-    collector.send({"sent_at": sent_at.replace(tzinfo=None).isoformat(), "records": [{"miner_id": "m1"}, {"miner_id": "m2", "timestamp": ""}]})
+    collector.send(
+        {"sent_at": sent_at.replace(tzinfo=None).isoformat(), "records": [{"miner_id": "m1"}, {"miner_id": "m2", "timestamp": ""}]}
+    )
 
     assert live("m1").timestamp == live("m2").timestamp == sent_at
 
@@ -160,7 +162,9 @@ def test_every_way_to_write_a_time_is_the_same_moment(collector, way):
     assert live().timestamp == moment
 
 
-@pytest.mark.parametrize("timestamp", ["yesterday", "0001-01-01T00:00:00+14:00", "1970-01-01T00:00:00", -1, 1e300, [], {}, "2026-02-30T00:00:00"])
+@pytest.mark.parametrize(
+    "timestamp", ["yesterday", "0001-01-01T00:00:00+14:00", "1970-01-01T00:00:00", -1, 1e300, [], {}, "2026-02-30T00:00:00"]
+)
 def test_record_of_an_impossible_time_is_refused(collector, timestamp):
     answer = collector.send([{"miner_id": "m1", "timestamp": timestamp}, {"miner_id": "m2"}])
 
@@ -196,7 +200,8 @@ def test_number_in_text_is_read_and_a_word_is_missing(collector, sent, stored):
 
 
 @pytest.mark.parametrize(
-    ("sent", "stored"), [("  6.0000", 6), ("12,000", 12_000), (12.9, 12), ("9223372036854775807", 2**63 - 1), ("x", None), (5_000_000_000, 5_000_000_000)]
+    ("sent", "stored"),
+    [("  6.0000", 6), ("12,000", 12_000), (12.9, 12), ("9223372036854775807", 2**63 - 1), ("x", None), (5_000_000_000, 5_000_000_000)],
 )
 def test_counter_in_any_writing_is_a_whole_number(collector, sent, stored):
     collector.send([{"miner_id": "m1", "accepted_shares": sent}])
@@ -252,7 +257,14 @@ def test_unknown_fields_are_ignored_and_counted(collector):
 
 
 def test_zero_that_means_unknown_is_not_stored_as_zero(collector):
-    zeros = {"power_consumption": 0.0, "efficiency": 0, "temperature_avg": 0.0, "temperature_max": 0.0, "frequency_avg": 0.0, "uptime_seconds": 0}
+    zeros = {
+        "power_consumption": 0.0,
+        "efficiency": 0,
+        "temperature_avg": 0.0,
+        "temperature_max": 0.0,
+        "frequency_avg": 0.0,
+        "uptime_seconds": 0,
+    }
     collector.send([{"miner_id": "m1", "hashrate_ghs": 95_000.0, "accepted_shares": 10, "rejected_shares": 0, **zeros}])
 
     assert [getattr(live(), name) for name in zeros] == [None] * 6
@@ -360,7 +372,9 @@ def test_replayed_latest_batch_is_neither_stored_twice_nor_shown(collector):
 
 
 def test_nul_and_surrogates_in_text_are_taken_out(collector):
-    body = rb'[{"miner_id": "m1", "worker_name": "a\u0000b\ud800c", "pool_url": "stratum\u0000"}, {"miner_id": "m2", "model": "\ud83d\ude00"}]'
+    body = (
+        rb'[{"miner_id": "m1", "worker_name": "a\u0000b\ud800c", "pool_url": "stratum\u0000"}, {"miner_id": "m2", "model": "\ud83d\ude00"}]'
+    )
 
     assert collector.post(body).data["processed"] == 2
     assert (live().worker_name, live().pool_url, live("m2").model) == ("abc", "stratum", "😀")

@@ -1,33 +1,37 @@
-"""Reads the body of an upload: bounded on the wire and bounded once unpacked, while it comes in."""
+"""Reads what comes in over HTTP: bounded on the wire and once unpacked, while it comes in, and tolerant of what agents call JSON."""
 
 from __future__ import annotations
 
 import codecs
+import json
 import zlib
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 CHUNK_BYTES = 65_536
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_GZIP_MEMBERS = 100
+LONGEST_INTEGER = 40
 ENCODINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True}
 CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "gbk", "gb2312", "gb18030"})
 
 
-class UploadRefused(Exception):
+class BodyRefused(Exception):
     """The whole body is refused; `status` is the HTTP status that says so."""
 
     status = 400
 
 
-class UploadTooLarge(UploadRefused):
+class BodyTooLarge(BodyRefused):
     status = 413
 
 
-class UnsupportedUpload(UploadRefused):
+class UnsupportedBody(BodyRefused):
     status = 415
 
 
-class EncryptedUpload(UploadRefused):
+class EncryptedBody(BodyRefused):
     status = 422
 
 
@@ -43,7 +47,7 @@ class _Plain:
     def feed(self, chunk: bytes) -> None:
         self.unpacked += chunk
         if len(self.unpacked) > self._limit:
-            raise UploadTooLarge(f"The body is larger than {self._limit:,} bytes.")
+            raise BodyTooLarge(f"The body is larger than {self._limit:,} bytes.")
 
     def close(self) -> None:
         """Plain bytes have no end mark."""
@@ -66,9 +70,9 @@ class _Gunzip:
             try:
                 self.unpacked += self._inflate.decompress(chunk, self._limit + 1 - len(self.unpacked))
             except zlib.error:
-                raise UploadRefused("The body is not valid gzip.") from None
+                raise BodyRefused("The body is not valid gzip.") from None
             if len(self.unpacked) > self._limit:
-                raise UploadTooLarge(f"The body unpacks to more than {self._limit:,} bytes.")
+                raise BodyTooLarge(f"The body unpacks to more than {self._limit:,} bytes.")
             chunk = self._inflate.unused_data
 
     def _next_member(self, chunk: bytes) -> bytes:
@@ -77,19 +81,19 @@ class _Gunzip:
             self._members += 1
             self._inflate = zlib.decompressobj(wbits=31)
         if self._members > MAX_GZIP_MEMBERS:
-            raise UploadRefused(f"The body has more than {MAX_GZIP_MEMBERS} gzip members.")
+            raise BodyRefused(f"The body has more than {MAX_GZIP_MEMBERS} gzip members.")
         return chunk
 
     def close(self) -> None:
         if not self._inflate.eof:
-            raise UploadRefused("The gzip body ends too early.")
+            raise BodyRefused("The gzip body ends too early.")
 
 
 def is_gzip(content_encoding: str) -> bool:
-    """Whether the header says gzip; raises UnsupportedUpload for a coding this server does not unpack."""
+    """Whether the header says gzip; raises UnsupportedBody for a coding this server does not unpack."""
     coding = content_encoding.strip().lower()
     if coding not in ENCODINGS:
-        raise UnsupportedUpload(f"Content-Encoding {coding[:40]!r} is not supported: send gzip or none.")
+        raise UnsupportedBody(f"Content-Encoding {coding[:40]!r} is not supported: send gzip or none.")
     return ENCODINGS[coding]
 
 
@@ -102,11 +106,11 @@ def read_body(stream: Readable, *, content_encoding: str, max_bytes: int, max_un
     while chunk:
         size += len(chunk)
         if size > max_bytes:
-            raise UploadTooLarge(f"The body is larger than {max_bytes:,} bytes.")
+            raise BodyTooLarge(f"The body is larger than {max_bytes:,} bytes.")
         sink.feed(chunk)
         chunk = stream.read(CHUNK_BYTES)
     if size == 0:
-        raise UploadRefused("The body is empty.")
+        raise BodyRefused("The body is empty.")
     sink.close()
     return sink.unpacked, size
 
@@ -125,5 +129,27 @@ def _codec_name(charset: str) -> str:
     except (LookupError, ValueError):
         name = ""
     if name not in CHARSETS:
-        raise UnsupportedUpload(f"Charset {charset[:40]!r} is not supported: send UTF-8.")
+        raise UnsupportedBody(f"Charset {charset[:40]!r} is not supported: send UTF-8.")
     return name
+
+
+_strict = msgspec.json.Decoder()
+
+
+def load_json(body: bytes | bytearray) -> Any:
+    """Plain JSON first; then what agents also send: NaN and Infinity (null), raw control characters, lone surrogates, bad UTF-8."""
+    try:
+        return _strict.decode(body)
+    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
+        pass
+    try:
+        return json.loads(body.decode("utf-8", "replace"), parse_constant=lambda name: None, parse_int=_integer, strict=False)
+    except json.JSONDecodeError as error:
+        raise BodyRefused(f"The body is not JSON: {error.msg} at character {error.pos:,}.") from None
+    except RecursionError:
+        raise BodyRefused("The body is nested too deeply.") from None
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses integers of thousands of digits with a ValueError; as a float they are merely out of every bound."""
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
