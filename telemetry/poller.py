@@ -133,7 +133,8 @@ class _PollRound:
         )
         return report
 
-    def _store(self, outcomes: list[Outcome]) -> None:
+    def _store(self, arrived: list[Outcome]) -> None:
+        outcomes = self._of_present_miners(arrived)
         readings = [reading for outcome in outcomes if (reading := reading_of(outcome, miner_id=self._miner(outcome).miner_id))]
         if readings:
             stored = ingest_readings(self.site, readings, source=Source.POLLER, received_at=timezone.now())
@@ -143,6 +144,12 @@ class _PollRound:
         tell_of_offline(changes, site_code=self.site.code)
         self._complete_inventory(outcomes)
         self._count(outcomes)
+
+    def _of_present_miners(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Without those that were deleted, renamed or moved away since the round began: ingest would register them again."""
+        keys = [int(outcome.target.key) for outcome in outcomes]
+        present = set(Miner.objects.filter(site=self.site, pk__in=keys).values_list("pk", "miner_id"))
+        return [outcome for outcome in outcomes if (outcome.target.key, self._miner(outcome).miner_id) in present]
 
     def _miner(self, outcome: Outcome) -> _Polled:
         return self.miners[int(outcome.target.key)]

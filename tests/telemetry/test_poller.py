@@ -4,6 +4,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -186,6 +187,29 @@ def test_readings_are_stored_while_the_round_still_waits_for_a_hung_miner(settin
         assert round_thread.is_alive()
         round_thread.join(timeout=20)
     assert MinerTelemetryLive.objects.filter(online=False).count() == 1
+
+
+def test_miner_deleted_during_the_round_stays_deleted(settings):
+    settings.POLL_PATIENCE_S = 5.0
+    settings.POLL_ATTEMPTS = 1
+    site, specs = make_site(), fleet_of(State.SLOW, State.HEALTHY)
+    specs[0] = replace(specs[0], answers_after_s=2.0)
+    farm(site, specs)
+
+    def poll() -> None:
+        try:
+            poll_site(site, now=NOON)
+        finally:
+            connections.close_all()
+
+    with SimulatedFleet(specs):
+        round_thread = threading.Thread(target=poll)
+        round_thread.start()
+        wait_until(MinerTelemetryLive.objects.exists, timeout_s=4, what="a first live row")
+        Miner.objects.filter(miner_id="m1").delete()
+        round_thread.join(timeout=20)
+    assert JobLease.objects.get(name=f"poll:{site.code}").error == ""
+    assert list(Miner.objects.values_list("miner_id", flat=True)) == ["m2"]
 
 
 def test_round_ends_at_its_deadline_and_says_who_did_not_answer(settings):
