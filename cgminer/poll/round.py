@@ -204,6 +204,8 @@ class Round:
         self._later(self._policy.retries.delay(turn.attempts - 1), partial(self._again.append, turn))
 
     def _finish(self, turn: Turn, *, answer: Answer | None = None, error: MinerError | None = None) -> None:
+        if turn.exchange:
+            self._hang_up(turn, turn.exchange)
         self._turns.discard(turn)
         self._left -= 1
         self._done.append(_outcome(turn, answer, error))

@@ -51,9 +51,13 @@ class SimulatedFleet:
         )
         self._thread = threading.Thread(target=self._server.serve, name="simulated fleet", daemon=True)
 
-    def start(self) -> None:
-        """Listen, then serve in a thread. Raises FleetError."""
+    def bind(self) -> None:
+        """Listen everywhere, without serving yet. Raises FleetError."""
         self._server.bind()
+
+    def start(self) -> None:
+        """Listen, and serve in a thread. Raises FleetError."""
+        self.bind()
         self._thread.start()
 
     def stop(self) -> None:
@@ -61,8 +65,7 @@ class SimulatedFleet:
         self._thread.join()
 
     def serve_forever(self) -> None:
-        """Listen and serve in the calling thread, until it is interrupted. Raises FleetError."""
-        self._server.bind()
+        """Serve in the calling thread, after `bind`, until KeyboardInterrupt."""
         self._server.serve()
 
     def miner(self, miner_id: str) -> SimulatedMiner:
