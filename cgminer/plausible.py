@@ -53,12 +53,16 @@ def leading_number(value: Any) -> float | None:
 
 
 def counter(value: Any) -> int | None:
+    if type(value) is int:
+        return value if 0 <= value <= MAX_COUNTER else None
     parsed = number(value)
     return int(parsed) if parsed is not None and 0 <= parsed <= MAX_COUNTER else None
 
 
 def small_count(value: Any, limit: int = 10_000) -> int | None:
     """Chips, boards, slots."""
+    if type(value) is int:
+        return value if 0 <= value <= limit else None
     parsed = number(value)
     return int(parsed) if parsed is not None and 0 <= parsed <= limit else None
 

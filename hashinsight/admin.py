@@ -15,6 +15,7 @@ from django_q import admin as django_q_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from hashinsight.schedules import ALLOWED_CALLABLES
 
@@ -65,7 +66,9 @@ class SuperusersOnly:
 class ScheduleForm(forms.ModelForm):
     """A schedule names one of the product's own functions; django-q2 by itself would run any function of the machine."""
 
-    func = forms.ChoiceField(label=_("function"), choices=[(name, name) for name in sorted(ALLOWED_CALLABLES)])
+    func = forms.ChoiceField(
+        label=_("function"), widget=UnfoldAdminSelectWidget, choices=[(name, name) for name in sorted(ALLOWED_CALLABLES)]
+    )
 
     class Meta:
         model = Schedule

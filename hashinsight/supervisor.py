@@ -31,7 +31,7 @@ Check = Callable[[datetime], str | None]
 TICK_S = 0.1
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
-STEADY_AFTER_S = 60.0
+STEADY_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +181,11 @@ class Supervisor:
         log.warning("program_died", program=child.program.name, reason=reason, restart_in_s=delay_s)
 
     def _record(self) -> None:
-        self._instance.record(address=self._address, groups=[child.process.pid for child in self._children if child.process])
+        """A full disk must not end what runs: the record only helps the next start."""
+        try:
+            self._instance.record(address=self._address, groups=[child.process.pid for child in self._children if child.process])
+        except OSError as error:
+            log.warning("record_not_written", reason=str(error))
 
     def _end_all(self) -> None:
         running = [child for child in self._children if child.process is not None]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 CHUNK_BYTES = 65_536
+STEP_BYTES = 1_000_000
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_GZIP_MEMBERS = 100
 LONGEST_INTEGER = 40
@@ -54,7 +55,7 @@ class _Plain:
 
 
 class _Gunzip:
-    """Inflates at most one byte more than the limit, whatever the compressed bytes promise."""
+    """Inflates a step at a time and stops within one step of the limit, whatever the compressed bytes promise."""
 
     def __init__(self, limit: int) -> None:
         self.unpacked = bytearray()
@@ -66,14 +67,19 @@ class _Gunzip:
         while chunk:
             if self._inflate.eof:
                 chunk = self._next_member(chunk)
-                continue
-            try:
-                self.unpacked += self._inflate.decompress(chunk, self._limit + 1 - len(self.unpacked))
-            except zlib.error:
-                raise BodyRefused("The body is not valid gzip.") from None
-            if len(self.unpacked) > self._limit:
-                raise BodyTooLarge(f"The body unpacks to more than {self._limit:,} bytes.")
-            chunk = self._inflate.unused_data
+            else:
+                self._step(chunk)
+                chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
+
+    def _step(self, chunk: bytes) -> int:
+        try:
+            piece = self._inflate.decompress(chunk, STEP_BYTES)
+        except zlib.error:
+            raise BodyRefused("The body is not valid gzip.") from None
+        self.unpacked += piece
+        if len(self.unpacked) > self._limit:
+            raise BodyTooLarge(f"The body unpacks to more than {self._limit:,} bytes.")
+        return len(piece)
 
     def _next_member(self, chunk: bytes) -> bytes:
         chunk = chunk.lstrip(b"\0")  # gzip allows zero padding behind a member
@@ -85,6 +91,8 @@ class _Gunzip:
         return chunk
 
     def close(self) -> None:
+        while not self._inflate.eof and self._step(b""):  # what a full step left inside
+            pass
         if not self._inflate.eof:
             raise BodyRefused("The gzip body ends too early.")
 

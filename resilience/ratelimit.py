@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 
 import structlog
@@ -37,6 +38,9 @@ class Verdict:
     """Seconds until the oldest counted request leaves the window."""
 
 
+Question = Callable[[MovingWindowRateLimiter, RateLimitItemPerMinute, tuple[str, ...]], Verdict]
+
+
 class RateLimiter:
     """At most so many hits in any 60 seconds for each name. Safe in threads; requests that are refused are not counted."""
 
@@ -47,14 +51,20 @@ class RateLimiter:
 
     def hit(self, *name: str, per_minute: int) -> Verdict:
         """Count one request of `name` if it may pass."""
-        item = RateLimitItemPerMinute(per_minute)
+        return self._ask(_hit, RateLimitItemPerMinute(per_minute), name)
+
+    def peek(self, *name: str, per_minute: int) -> Verdict:
+        """Where `name` stands, without counting anything."""
+        return self._ask(_peek, RateLimitItemPerMinute(per_minute), name)
+
+    def _ask(self, question: Question, item: RateLimitItemPerMinute, name: tuple[str, ...]) -> Verdict:
         if self._shared is not None and time.monotonic() >= self._shared_again_at:
             try:
-                return _verdict(self._shared, item, name)
+                return question(self._shared, item, name)
             except StorageError as error:
                 self._shared_again_at = time.monotonic() + REDIS_REST_S
                 log.warning("rate_limit_not_shared", error=str(error), again_in_s=REDIS_REST_S)
-        return _verdict(self._local, item, name)
+        return question(self._local, item, name)
 
 
 def _redis(url: str) -> RedisStorage:
@@ -67,11 +77,15 @@ def _redis(url: str) -> RedisStorage:
     )
 
 
-def _verdict(limiter: MovingWindowRateLimiter, item: RateLimitItemPerMinute, name: tuple[str, ...]) -> Verdict:
+def _hit(limiter: MovingWindowRateLimiter, item: RateLimitItemPerMinute, name: tuple[str, ...]) -> Verdict:
     allowed = limiter.hit(item, *name)
+    return replace(_peek(limiter, item, name), allowed=allowed)
+
+
+def _peek(limiter: MovingWindowRateLimiter, item: RateLimitItemPerMinute, name: tuple[str, ...]) -> Verdict:
     reset_at, remaining = limiter.get_window_stats(item, *name)
     reset_s = max(1, math.ceil(reset_at - time.time()))
-    return Verdict(allowed=allowed, limit=item.amount, remaining=max(0, remaining) if allowed else 0, reset_s=reset_s)
+    return Verdict(allowed=remaining > 0, limit=item.amount, remaining=max(0, remaining), reset_s=reset_s)
 
 
 @cache

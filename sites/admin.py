@@ -103,9 +103,17 @@ class CollectorKeyAdmin(SiteScopedAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        key, secret = CollectorKey.objects.generate(site=obj.site, name=obj.name, created_by=cast("AbstractBaseUser", request.user), expires_at=obj.expires_at)
+        key, secret = CollectorKey.objects.generate(
+            site=obj.site, name=obj.name, created_by=cast("AbstractBaseUser", request.user), expires_at=obj.expires_at
+        )
         obj.pk, obj.prefix = key.pk, key.prefix
         form.instance.secret = secret
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """One key at a time: its page cannot be gone past."""
+        context |= {"show_save_and_continue": False, "show_save_and_add_another": False}
+        response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return response
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """The page that shows the key: the answer to the form itself, so that the key is neither in a session nor in an address."""

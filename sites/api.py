@@ -23,6 +23,7 @@ from rest_framework.views import APIView
 from resilience.bodies import BodyRefused, load_json, read_body
 from resilience.ratelimit import Verdict, rate_limiter
 from sites.authentication import (
+    BAD_KEY,
     CollectorKeyAuthentication,
     HasCollectorKey,
     IsStaff,
@@ -35,6 +36,8 @@ from sites.metrics import RATE_LIMIT_HITS
 from sites.models import CollectorKey
 
 UNAVAILABLE_RETRY_S = 10
+REFUSALS = "failed_authentication"
+"""The window in which callers who are not let in are counted, by address."""
 MAX_BODY_BYTES = 1_000_000
 """Of everything but an upload."""
 
@@ -101,6 +104,8 @@ class CollectorView(APIView):
     metadata_class = None
     rate_scope = "read"
     """Which window of the caller's a request counts in: a key in `settings.RATE_LIMITS`."""
+    unknown_caller = BAD_KEY
+    """One text for all of them: an answer tells nothing of why a caller is not accepted."""
     verdict: Verdict | None = None
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
@@ -121,18 +126,22 @@ class CollectorView(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+            exc = exceptions.AuthenticationFailed(self.unknown_caller)
+        if self.verdict is None and isinstance(exc, exceptions.AuthenticationFailed | exceptions.PermissionDenied):
             try:
-                self._limit("failed_authentication", network_of(client_address(self.request)), label="unauthenticated")
+                self._limit(REFUSALS, network_of(client_address(self.request)), label="unauthenticated")
             except exceptions.Throttled as throttled:
                 exc = throttled
         return super().handle_exception(exc)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
-        if self.verdict is not None:
-            response["X-RateLimit-Limit"] = str(self.verdict.limit)
-            response["X-RateLimit-Remaining"] = str(self.verdict.remaining)
-            response["X-RateLimit-Reset"] = str(self.verdict.reset_s)
+        verdict = self.verdict or rate_limiter().peek(
+            REFUSALS, network_of(client_address(request)), per_minute=settings.RATE_LIMITS[REFUSALS]
+        )
+        response["X-RateLimit-Limit"] = str(verdict.limit)
+        response["X-RateLimit-Remaining"] = str(verdict.remaining)
+        response["X-RateLimit-Reset"] = str(verdict.reset_s)
         return response
 
     def _limit(self, scope: str, caller: str, *, label: str) -> None:
@@ -145,6 +154,7 @@ class CollectorView(APIView):
 class StaffView(CollectorView):
     """Called by staff with the admin's session."""
 
+    unknown_caller = "Sign in to the admin first."
     authentication_classes = [StaffSession]
     permission_classes = [IsStaff]
 
@@ -152,6 +162,7 @@ class StaffView(CollectorView):
 class SharedView(CollectorView):
     """Called by staff, or by a collector for its own site."""
 
+    unknown_caller = "Missing or invalid collector key, and nobody is signed in."
     authentication_classes = [CollectorKeyAuthentication, StaffSession]
     permission_classes = [IsStaffOrCollector]
 

@@ -24,7 +24,7 @@ class MinerPageChangeList(ChangeList):
 
 @admin.register(MinerTelemetryLive)
 class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
-    list_display = ["name", "site", "timestamp", "online", "terahashes", "temperature_max", "watts", "efficiency", "health", "source"]
+    list_display = ["name", "site", "timestamp", "online", "terahashes", "hottest", "watts", "joules", "health", "source"]
     list_filter = [VisibleSiteFilter, "online", ["source", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_fullwidth = True
@@ -44,6 +44,14 @@ class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
     @admin.display(description=_("hash rate"), ordering="hashrate_ghs")
     def terahashes(self, live: MinerTelemetryLive) -> str:
         return units.hashrate(live.hashrate_ghs)
+
+    @admin.display(description=_("hottest"), ordering="temperature_max")
+    def hottest(self, live: MinerTelemetryLive) -> str:
+        return units.temperature(live.temperature_max)
+
+    @admin.display(description=_("J/TH"), ordering="efficiency")
+    def joules(self, live: MinerTelemetryLive) -> str:
+        return units.number(live.efficiency, 1)
 
     @admin.display(description=_("power"), ordering="power_consumption")
     def watts(self, live: MinerTelemetryLive) -> str:

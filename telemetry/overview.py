@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, Max, Q, Sum
+from sites.models import Site
+from telemetry.models import STALE_INTERVALS, MinerTelemetryLive
+from telemetry.series import SiteStatistics, site_statistics
 
-from miners.models import Miner
-from sites.models import Site, SiteQuerySet
-from telemetry.models import STALE_INTERVALS, MinerTelemetryLive, Status, status_expression
-
-Totals = dict[str, Any]
-MEASURED = ("hashrate_ghs", "hashrate_expected_ghs", "power_consumption", "temperature_avg", "temperature_max", "newest_reading_at")
+STATUSES = ("online", "sleeping", "offline", "stale")
+SAME_NAME = tuple(name for name in SiteStatistics.__slots__ if name not in {"site_id", "miners", "never"})
 
 
-def site_totals(sites: SiteQuerySet, *, now: datetime) -> list[Totals]:
-    """One row a site, by code: one grouped query however many sites and miners there are."""
-    measured = {row.pop("site"): row for row in _measured(sites, now=now)}
-    return [_totals(site, measured.get(site.pk, {})) for site in sites.order_by("code")]
+def site_totals(sites: Iterable[Site], *, now: datetime) -> list[dict[str, Any]]:
+    """One row a site, by code."""
+    ordered = sorted(sites, key=lambda site: site.code)
+    statistics = site_statistics(ordered, now=now)
+    return [_totals(site, statistics[site.pk]) for site in ordered]
 
 
-def _measured(sites: SiteQuerySet, *, now: datetime) -> Any:
-    miners = Miner.objects.filter(site__in=sites, is_enabled=True).annotate(status=status_expression(now, live="live__"))
-    online = Q(status=Status.ONLINE)
-    return (
-        miners.order_by()
-        .values("site")
-        .annotate(
-            miners_total=Count("pk"),
-            **{status.value: Count("pk", filter=Q(status=status)) for status in Status},
-            hashrate_ghs=Sum("live__hashrate_ghs", filter=online),
-            hashrate_expected_ghs=Sum("live__hashrate_expected_ghs", filter=online),
-            power_consumption=Sum("live__power_consumption", filter=online),
-            temperature_avg=Avg("live__temperature_avg", filter=online),
-            temperature_max=Max("live__temperature_max", filter=online),
-            newest_reading_at=Max("live__timestamp"),
-        )
-    )
+def _totals(site: Site, found: SiteStatistics) -> dict[str, Any]:
+    named = {"site_id": site.code, "site_name": site.name, "miners_total": found.miners, "never_seen": found.never}
+    return {**named, **{name: getattr(found, name) for name in SAME_NAME}}
 
 
-def _totals(site: Site, measured: Totals) -> Totals:
-    counts = {name: measured.get(name, 0) for name in ("miners_total", *Status.values)}
-    return {"site_id": site.code, "site_name": site.name, **counts, **{name: measured.get(name) for name in MEASURED}}
-
-
-def status_of(live: MinerTelemetryLive, *, interval_seconds: int, now: datetime) -> Status:
-    """What `status_expression` says, of a row that is in memory."""
+def status_of(live: MinerTelemetryLive, *, interval_seconds: int, now: datetime) -> str:
+    """One of STATUSES, counted as in the totals: who was reported unreachable is offline; who was well and fell silent is stale."""
+    if not live.online:
+        return "offline"
     if now - live.timestamp > timedelta(seconds=STALE_INTERVALS * interval_seconds):
-        return Status.STALE
-    return Status.ONLINE if live.online else Status.OFFLINE
+        return "stale"
+    return "sleeping" if live.mining_state == "sleeping" else "online"

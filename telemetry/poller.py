@@ -42,8 +42,6 @@ FLUSH_S = 0.5
 """A smaller batch is written when nothing came for this long."""
 LEASE_MARGIN_S = 20
 """What writing the last batch may take after the round's deadline."""
-ROUNDS_APART = 2
-"""A dead miner is asked every second round: more seldom, and it would be shown as stale, not as offline."""
 
 
 @dataclass(slots=True)
@@ -111,7 +109,7 @@ class _PollRound:
         self.begun = time.monotonic()
         inventory = _inventory(site, shard)
         number = round_number(now, site.interval_seconds)
-        self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number, rounds_apart=ROUNDS_APART)}
+        self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number)}
         self.report.skipped = len(inventory) - len(self.miners)
         self.matcher: ModelMatcher | None = None
 
@@ -135,7 +133,8 @@ class _PollRound:
         )
         return report
 
-    def _store(self, outcomes: list[Outcome]) -> None:
+    def _store(self, arrived: list[Outcome]) -> None:
+        outcomes = self._of_present_miners(arrived)
         readings = [reading for outcome in outcomes if (reading := reading_of(outcome, miner_id=self._miner(outcome).miner_id))]
         if readings:
             stored = ingest_readings(self.site, readings, source=Source.POLLER, received_at=timezone.now())
@@ -145,6 +144,12 @@ class _PollRound:
         tell_of_offline(changes, site_code=self.site.code)
         self._complete_inventory(outcomes)
         self._count(outcomes)
+
+    def _of_present_miners(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Without those that were deleted, renamed or moved away since the round began: ingest would register them again."""
+        keys = [int(outcome.target.key) for outcome in outcomes]
+        present = set(Miner.objects.filter(site=self.site, pk__in=keys).values_list("pk", "miner_id"))
+        return [outcome for outcome in outcomes if (outcome.target.key, self._miner(outcome).miner_id) in present]
 
     def _miner(self, outcome: Outcome) -> _Polled:
         return self.miners[int(outcome.target.key)]

@@ -11,9 +11,8 @@ from rest_framework import serializers
 
 from miners.models import Miner
 from telemetry.models import Measurements, MinerTelemetryLive
-from telemetry.overview import status_of
+from telemetry.overview import STATUSES, status_of
 
-STATUSES = ["online", "offline", "stale"]
 MEASURED = [field.name for field in Measurements._meta.get_fields()]
 
 
@@ -95,15 +94,20 @@ class LivePageSerializer(serializers.Serializer[Any]):
 
 
 class TotalsSerializer(serializers.Serializer[Any]):
-    """One site. Sums are over the miners that are online now; null where none of them reports the value."""
+    """One site. Sums are over the miners that answer now; null where none of them reports the value."""
 
     site_id = serializers.CharField()
     site_name = serializers.CharField()
     miners_total = serializers.IntegerField()
     online = serializers.IntegerField()
-    offline = serializers.IntegerField()
+    sleeping = serializers.IntegerField(help_text="They answer, and do not mine because they were told so.")
+    offline = serializers.IntegerField(help_text="Reported as unreachable.")
     stale = serializers.IntegerField(help_text="Nothing heard for three intervals.")
     never_seen = serializers.IntegerField()
+    mining = serializers.IntegerField()
+    healthy = serializers.IntegerField()
+    degraded = serializers.IntegerField()
+    critical = serializers.IntegerField()
     hashrate_ghs = serializers.FloatField(allow_null=True)
     hashrate_expected_ghs = serializers.FloatField(allow_null=True)
     power_consumption = serializers.FloatField(allow_null=True)

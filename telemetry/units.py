@@ -33,29 +33,31 @@ def power(watts: float | None) -> str:
 def _scaled(value: float | None, steps: tuple[tuple[float, str], ...], unit: str) -> str:
     if value is None:
         return DASH
+    if value == 0:
+        return f"0\N{NO-BREAK SPACE}{steps[-1][1]}"
     for factor, name in steps:
         if abs(value) >= factor:
-            return f"{significant(value / factor)} {name}"
-    return f"{significant(value)} {unit}"
+            return f"{significant(value / factor)}\N{NO-BREAK SPACE}{name}"
+    return f"{significant(value)}\N{NO-BREAK SPACE}{unit}"
 
 
 def significant(value: float) -> str:
     """Four figures at most: 3.512, 35.12, 351.2, 3512 – what a glance can hold."""
     decimals = 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
-    return number(value, 0 if value == 0 else decimals)
+    return number(value, decimals)
 
 
 def percent(value: float | None, decimals: int = 0) -> str:
-    return DASH if value is None else f"{number(value, decimals)} %"
+    return DASH if value is None else f"{number(value, decimals)}\N{NO-BREAK SPACE}%"
 
 
 def temperature(celsius: float | None) -> str:
-    return DASH if celsius is None else f"{number(celsius)} °C"
+    return DASH if celsius is None else f"{number(celsius)}\N{NO-BREAK SPACE}°C"
 
 
 def joules_per_terahash(watts: float | None, ghs: float | None) -> str:
     """Efficiency from power and hash rate: W per TH/s is J/TH."""
-    return DASH if not watts or not ghs else f"{number(watts / ghs * 1000, 1)} J/TH"
+    return DASH if not watts or not ghs else f"{number(watts / ghs * 1000, 1)}\N{NO-BREAK SPACE}J/TH"
 
 
 def duration(seconds: float | None) -> str:

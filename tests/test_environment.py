@@ -84,6 +84,13 @@ class TestServers:
         postgresql_server.start()
         postgresql_server.execute("DROP TABLE kept")
 
+    def test_paused_postgresql_accepts_and_never_answers(self, postgresql_server: PostgreSQLServer):
+        postgresql_server.pause()
+        with pytest.raises(psycopg2.OperationalError, match="timeout expired"):
+            psycopg2.connect(postgresql_server.url(), connect_timeout=2)
+        postgresql_server.resume()
+        postgresql_server.execute("SELECT 1")
+
     def test_paused_redis_accepts_and_never_answers(self, redis_server: RedisServer):
         client = redis.Redis(port=redis_server.port, socket_timeout=0.2, retry=None)
         redis_server.pause()

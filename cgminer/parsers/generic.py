@@ -15,9 +15,10 @@ from cgminer.parsers.basics import device_boards, mean, rates_from_devices, read
 from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, keep, pick, stats_rows, summary_row, version_row
 from cgminer.snapshot import Board
 
-_FAN: Final = re.compile(r"fan[ _]?(?:speed[ _]?)?(?:\d+|in|out)?[ _]?(?:rpm|speed)?", re.IGNORECASE)
+_FAN_PATTERNS: Final = ("Fan{}", "fan{}", "Fan{} rpm", "Fan{} RPM", "Fan{} Speed", "Fan {}", "Fan Speed {}", "fan_speed_{}", "fan_speed{}")
+_FANS: Final = tuple(pattern.format(which) for which in (*range(9), "In", "Out", "in", "out") for pattern in _FAN_PATTERNS)
+_CHANNELS: Final = tuple((number, f"CH{number}") for number in range(13))
 _SUMMARY_SENSOR: Final = re.compile(r"temp(?:er|erature)?[ _]?\d{1,2}", re.IGNORECASE)
-_CHANNEL: Final = re.compile(r"CH\d{1,2}")
 _MAX_FANS: Final = 20
 _MAX_SENSORS: Final = 32
 
@@ -78,8 +79,8 @@ def _merged(board: Board, chain: Board) -> Board:
 
 
 def _chain_boards(row: Row, index: int) -> list[Board]:
-    if channels := [(name, value) for name, value in row.items() if type(value) is dict and _CHANNEL.fullmatch(name)]:
-        boards = [_chain_board(value, int(name[2:])) for name, value in channels]
+    if channels := [(number, row[name]) for number, name in _CHANNELS if type(row.get(name)) is dict]:
+        boards = [_chain_board(value, number) for number, value in channels]
         return [board for board in boards if board is not None and (board.temperature or board.hashrate_ghs)]
     board = _chain_board(row, index)
     return [] if board is None else [board]
@@ -111,9 +112,7 @@ def _fans(found: tuple[Row, ...]) -> tuple[int, ...]:
     """Chains repeat the machine's fans under the same names, so each name counts once."""
     speeds: dict[str, int] = {}
     for row in found:
-        for name in row:
-            if name[:1] in "Ff" and name not in speeds and _FAN.fullmatch(name) and (speed := plausible.rpm(row[name])) is not None:
+        for name in _FANS:
+            if name in row and name not in speeds and (speed := plausible.rpm(row[name])) is not None:
                 speeds[name] = speed
-        if len(speeds) >= _MAX_FANS:
-            break
     return tuple(speeds.values())[:_MAX_FANS]

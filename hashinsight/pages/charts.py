@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 from django.http import Http404, HttpRequest, JsonResponse
@@ -12,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from hashinsight.pages.access import miner_or_404, site_or_404
 from sites.models import Site
+from telemetry import units
 from telemetry.series import Point, Series, farm_series, miner_series, site_series
 
 HOURS = (1, 24, 168, 720, 8760)
@@ -23,7 +26,7 @@ Rows = Sequence[Point | None]
 def farm(request: HttpRequest) -> JsonResponse:
     """All sites the user sees, as one."""
     start, end = _span(request)
-    series = farm_series(Site.objects.visible_to(request.user).active(), start=start, end=end)
+    series = _with_silent_sites(farm_series(Site.objects.visible_to(request.user).active(), start=start, end=end))
     return _answer(series, start=start, end=end, zone=timezone.get_current_timezone_name())
 
 
@@ -48,6 +51,14 @@ def _span(request: HttpRequest) -> tuple[datetime, datetime]:
     return end - timedelta(hours=int(text)), end
 
 
+def _with_silent_sites(series: Series) -> Series:
+    """Let a site that fell silent count as missing: a farm owes as many readings as it ever owed before within the span."""
+    owed = accumulate((point.expected for point in series.points), max)
+    points = [replace(point, expected=most) for point, most in zip(series.points, owed, strict=True)]
+    samples, expected = sum(point.samples for point in points), sum(point.expected for point in points)
+    return replace(series, points=points, coverage=samples / expected if expected else series.coverage)
+
+
 def _answer(series: Series, *, start: datetime, end: datetime, zone: str) -> JsonResponse:
     grid = _grid(start, end, series.step)
     points = {int(point.timestamp.timestamp()): point for point in series.points}
@@ -59,6 +70,10 @@ def _answer(series: Series, *, start: datetime, end: datetime, zone: str) -> Jso
             "timezone": zone,
             "time_label": _("Time"),
             "timestamps": grid,
+            "coverage": [round(point.coverage, 3) if point else 0 for point in rows],
+            "coverage_text": _("%(percent)s of the readings are there") % {"percent": units.percent(series.coverage * 100)}
+            if series.coverage is not None
+            else "",
             "charts": {"hashrate": _hashrate(rows), "temperature": _temperature(rows), "power": _power(rows)},
         }
     )

@@ -1,4 +1,7 @@
-"""Readings of the past. History has billions of rows, so the page goes forward by keyset and never counts."""
+"""Readings of the past, from a table of billions: one miner's, newest first, or what every miner of a site said at a moment.
+
+Both go on by keyset and count nothing; both read history by its primary key (miner, timestamp) only.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -21,21 +24,22 @@ from sites.models import Site
 from telemetry.models import MinerTelemetryHistory
 
 PER_PAGE = 100
-SPAN = timedelta(days=1)
+LOOK_BACK = timedelta(hours=1)
+"""How long before the moment asked for a miner's reading may lie."""
+NAMESAKES = 20
+"""Miner IDs are unique in a site, so several sites may have one of that name."""
 
 
 class ReadingsForm(forms.Form):
-    """Which readings: of a miner at any time, or of a site within a day."""
-
     site = forms.ModelChoiceField(
         Site.objects.none(), required=False, label=_("Site"), empty_label=_("All sites"), widget=UnfoldAdminSelectWidget
     )
-    miner = forms.CharField(required=False, label=_("Miner ID"), widget=UnfoldAdminTextInputWidget(attrs={"placeholder": _("exact")}))
+    miner = forms.CharField(required=False, label=_("Miner ID"), widget=UnfoldAdminTextInputWidget(attrs={"placeholder": _("all of them")}))
     until = forms.DateTimeField(
         required=False,
-        label=_("Until"),
-        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-01-31 18:00", "inputmode": "numeric"}),
-        help_text=_("Empty: now"),
+        label=_("At or before"),
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": _("now")}),
+        help_text=_("As 2026-01-31 18:00"),
     )
 
     def __init__(self, *args: Any, sites: QuerySet[Site], **kwargs: Any) -> None:
@@ -46,54 +50,69 @@ class ReadingsForm(forms.Form):
 def readings(request: HttpRequest) -> HttpResponse:
     require(request, "telemetry.view_minertelemetryhistory")
     sites = Site.objects.visible_to(request.user)
-    form = ReadingsForm(request.GET or None, sites=sites)
-    chosen = form.cleaned_data if form.is_bound and form.is_valid() else {}
-    rows = [] if form.is_bound and not form.is_valid() else page_of(sites, chosen, before=_before(request), now=timezone.now())
+    form = ReadingsForm(request.GET, sites=sites)
+    rows: list[MinerTelemetryHistory] = []
+    next_page = ""
+    if form.is_valid():
+        miners = Miner.objects.filter(site=form.cleaned_data["site"]) if form.cleaned_data["site"] else Miner.objects.filter(site__in=sites)
+        until = form.cleaned_data["until"] or timezone.now()
+        if name := form.cleaned_data["miner"]:
+            rows, next_page = of_miner(miners.filter(miner_id=name), until=until, before=_moment(request))
+        else:
+            rows, next_page = at_moment(miners, moment=until, after=_key(request))
     context = {
         **admin.site.each_context(request),
         "title": _("Readings"),
         "form": form,
-        "rows": rows[:PER_PAGE],
-        "next_address": _next_address(request, rows),
+        "rows": rows,
+        "next_address": _address(request, next_page) if next_page else "",
     }
     return render(request, "console/readings.html", context)
 
 
-def page_of(
-    sites: QuerySet[Site], chosen: dict[str, Any], *, before: tuple[datetime, int] | None, now: datetime
-) -> list[MinerTelemetryHistory]:
-    """The next PER_PAGE readings before a point of (time, miner), newest first, and one more when there are more."""
-    until = chosen.get("until") or now
-    history = MinerTelemetryHistory.objects.filter(timestamp__lte=until, miner__in=_miners(sites, chosen)).select_related(
-        "miner", "miner__site"
-    )
-    if not chosen.get("miner"):
-        history = history.filter(timestamp__gt=(before[0] if before else until) - SPAN)
+def of_miner(miners: QuerySet[Miner], *, until: datetime, before: datetime | None) -> tuple[list[MinerTelemetryHistory], str]:
+    """The newest readings up to `until`, or those before the last page's end; and where the next page begins, if there is one."""
+    keys = list(miners.values_list("pk", flat=True)[:NAMESAKES])
+    history = MinerTelemetryHistory.objects.filter(miner_id__in=keys, timestamp__lte=until)
     if before:
-        moment, miner = before
-        history = history.filter(timestamp__lte=moment).filter(Q(timestamp__lt=moment) | Q(miner_id__gt=miner))
-    return list(history.order_by("-timestamp", "miner_id")[: PER_PAGE + 1])
+        history = history.filter(timestamp__lt=before)
+    rows = list(history.select_related("miner", "miner__site").order_by("-timestamp", "miner_id")[: PER_PAGE + 1])
+    return rows[:PER_PAGE], rows[PER_PAGE - 1].timestamp.isoformat() if len(rows) > PER_PAGE else ""
 
 
-def _miners(sites: QuerySet[Site], chosen: dict[str, Any]) -> QuerySet[Miner]:
-    miners = Miner.objects.filter(site=chosen["site"]) if chosen.get("site") else Miner.objects.filter(site__in=sites)
-    return miners.filter(miner_id=chosen["miner"].strip()) if chosen.get("miner") else miners
+def at_moment(miners: QuerySet[Miner], *, moment: datetime, after: int) -> tuple[list[MinerTelemetryHistory], str]:
+    """What each miner last said before `moment`, by the order of the inventory, beginning after the key `after`."""
+    said = MinerTelemetryHistory.objects.filter(miner_id=OuterRef("pk"), timestamp__lte=moment, timestamp__gt=moment - LOOK_BACK)
+    page = list(
+        miners.filter(pk__gt=after)
+        .order_by("pk")
+        .annotate(said_at=Subquery(said.order_by("-timestamp").values("timestamp")[:1]))
+        .values_list("pk", "said_at")[: PER_PAGE + 1]
+    )
+    wanted = Q(pk__in=[])
+    for key, said_at in page[:PER_PAGE]:
+        if said_at:
+            wanted |= Q(miner_id=key, timestamp=said_at)
+    rows = list(MinerTelemetryHistory.objects.filter(wanted).select_related("miner", "miner__site").order_by("miner_id"))
+    return rows, str(page[PER_PAGE - 1][0]) if len(page) > PER_PAGE else ""
 
 
-def _before(request: HttpRequest) -> tuple[datetime, int] | None:
-    """Where the page before ended, from the address; None for the first page or for an address that says nothing sensible."""
-    moment, _comma, miner = request.GET.get("before", "").partition(",")
+def _moment(request: HttpRequest) -> datetime | None:
+    """Where the page before ended; None for the first page, and for an address that says nothing sensible."""
     try:
-        parsed = parse_datetime(moment)
+        parsed = parse_datetime(request.GET.get("next", ""))
     except ValueError:
         return None
-    return (parsed, int(miner)) if parsed and timezone.is_aware(parsed) and miner.isdecimal() else None
+    return parsed if parsed and timezone.is_aware(parsed) else None
 
 
-def _next_address(request: HttpRequest, rows: list[MinerTelemetryHistory]) -> str:
-    if len(rows) <= PER_PAGE:
-        return ""
-    last = rows[PER_PAGE - 1]
+def _key(request: HttpRequest) -> int:
+    text = request.GET.get("next", "")
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _address(request: HttpRequest, next_page: str) -> str:
+    """The same choice, further on."""
     query = request.GET.copy()
-    query["before"] = f"{last.timestamp.isoformat()},{last.miner_id}"
+    query["next"] = next_page
     return f"?{query.urlencode()}"

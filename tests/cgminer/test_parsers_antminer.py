@@ -266,3 +266,26 @@ def test_paused_braiins_without_devices_sleeps() -> None:
 
 def test_braiins_is_asked_for_more_than_the_join_gives() -> None:
     assert wanted_commands(replies("braiins", "version", "summary")) == ("pools", "devs", "devdetails", "temps", "fans", "tunerstatus")
+
+
+def test_sensors_numbered_apart_from_the_boards_are_not_more_boards() -> None:
+    sensors = {f"temp{number}": 40 + number for number in range(1, 10)}
+    reply = {"stats": {"STATS": [{"Type": "Antminer E3"}, {"GHS 5s": 190.0, "miner_count": 3, **sensors}]}}
+    machine = parse_snapshot(reply)
+    assert (len(machine.boards), machine.boards_total) == (3, 3)
+    assert machine.temperature_boards == tuple(range(41, 50))
+
+
+def test_board_that_answers_without_chips_is_a_board() -> None:
+    reply = stats(miner_count=2, chain_acn2=0, temp_pcb2="40-41", chain_rate2="")
+    assert [(board.id, board.chips_total) for board in parse_snapshot(reply).boards] == [(1, 3), (2, 0)]
+
+
+def test_summary_of_the_new_api_is_enough_for_the_rates() -> None:
+    machine = parse_snapshot(replies("antminer_new_api", "summary"))
+    assert (machine.model, machine.hashrate_ghs, machine.hashrate_5s_ghs, machine.hardware_errors) == (
+        "Antminer S21",
+        199900.25,
+        200500.5,
+        7,
+    )

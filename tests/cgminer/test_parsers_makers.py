@@ -166,7 +166,7 @@ def test_latency_is_passed_through() -> None:
     assert parse_snapshot(replies("avalon"), latency_ms=12.5).latency_ms == 12.5
 
 
-@pytest.mark.parametrize("reply", [{}, {"summary": {}}, {"summary": {"hello": "world"}}, {"summary": {"STATUS": [{"STATUS": "E"}]}}])
+@pytest.mark.parametrize("reply", [{}, {"summary": {}}, {"summary": {"hello": "world"}}, {"summary": {"id": 1}}])
 def test_nothing_from_a_miner_is_an_error(reply: dict[str, dict[str, Any]]) -> None:
     with pytest.raises(MinerReplyError, match="another device"):
         parse_snapshot(reply)
@@ -208,3 +208,9 @@ def test_joined_reply_is_parsed_as_it_came() -> None:
 
 def test_generic_machine_is_asked_for_its_devices() -> None:
     assert wanted_commands(replies("zero_summary", "summary")) == ("stats", "pools", "version", "devs")
+
+
+def test_machine_that_answers_only_with_errors_says_which() -> None:
+    reply = {"summary": {"STATUS": "E", "Code": 132, "Msg": "API command ERROR"}}
+    with pytest.raises(MinerReplyError, match="API command ERROR"):
+        parse_snapshot(reply)

@@ -135,8 +135,13 @@ def test_firmware_that_answers_only_one_part_of_a_join_is_read_for_that_part() -
     assert wire.replies(document, "summary+pools") == {"summary": document}
 
 
-def test_join_refused_as_a_whole_is_unsupported() -> None:
-    document = {"STATUS": [{"STATUS": "E", "Code": 24, "Msg": "Missing JSON 'command'"}], "id": 1}
+def test_single_reply_wrapped_like_a_join_is_unwrapped() -> None:
+    assert wire.replies({"summary": [{"SUMMARY": [{"Elapsed": 1}]}], "id": 1}, "summary") == {"summary": {"SUMMARY": [{"Elapsed": 1}]}}
+
+
+@pytest.mark.parametrize(("code", "message"), [(24, "Missing JSON 'command'"), (23, "Invalid JSON"), (132, "API command ERROR")])
+def test_join_refused_as_a_whole_is_unsupported(code: int, message: str) -> None:
+    document = {"STATUS": [{"STATUS": "E", "Code": code, "Msg": message}], "id": 1}
     (command,) = wire.replies(document, "summary+edevs")
     with pytest.raises(UnsupportedCommand, match="summary\\+edevs"):
         wire.raise_for_status(document, command=command)

@@ -206,7 +206,7 @@ def test_caller_is_answered_by_the_rule(world, method, route, caller):
     response = world.client(caller).generic(method, world.address(route), json.dumps(rule.body) if rule.body is not None else b"", **kind)
 
     assert response.status_code == rule.status_for(caller), response.content[:300]
-    if route.startswith("api/collector") or route.startswith("api/edge"):
+    if route.startswith(("api/collector", "api/edge", "^api")):
         assert json.loads(response.content)["success"] is (response.status_code < 300)
         assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(response.headers)
     if caller not in (OWN_KEY, OWN_STAFF, SUPERUSER):

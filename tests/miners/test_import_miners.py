@@ -67,6 +67,12 @@ def test_port_is_the_usual_one_when_the_file_names_none(site: Site):
     assert Miner.objects.get().port == 4028
 
 
+def test_port_in_the_address_of_an_existing_miner_is_stored(site: Site):
+    make_miner(site, "A-1", ip_address="10.0.0.1", port=4028)
+    imported(site, "miner_id,ip_address\nA-1,10.0.0.1:4029\n")
+    assert Miner.objects.get().port == 4029
+
+
 def test_existing_miner_is_updated_and_an_empty_cell_or_absent_column_leaves_its_value(site: Site):
     miner = make_miner(site, "A-1", ip_address="10.0.0.9", zone="Z1", rack="R9", notes="noisy fan")
     plan = imported(site, "miner_id,ip_address,zone,serial\nA-1,10.0.0.1,,SN1\n")

@@ -23,7 +23,7 @@ class Collector:
         return self.post(gzip.compress(json.dumps(records).encode()), url=url, **{"Content-Encoding": "gzip", **headers})
 
     def post(self, body: bytes, *, url: str = UPLOAD, content_type: str = "application/octet-stream", **headers: str) -> Any:
-        response = self.client.post(url, body, content_type=content_type, headers={**self.headers, **headers})
+        response = self.client.generic("POST", url, body, content_type, headers={**self.headers, **headers})
         response.data = json.loads(response.content)
         return response
 

@@ -66,6 +66,7 @@
       width,
       height: width < 500 ? 200 : 260,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.timezone),
+      hooks: { drawClear: [shadeMissing(data)] },
       cursor: { y: false, points: { size: 6 } },
       scales: {
         x: { range: () => [data.start, data.end] },
@@ -73,6 +74,25 @@
       },
       series: [{ label: data.time_label, value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...chart.lines.map((line, index) => lineOptions(line, index, chart.unit))],
       axes: [{ ...axis, values: AXIS_TIMES, space: 64 }, { ...axis, size: 64, label: chart.unit, labelSize: 18, labelFont: "12px Inter, sans-serif" }],
+    };
+  }
+
+  // Time in which readings are missing is shaded by how many: no data looks like neither zero nor off.
+  function shadeMissing(data) {
+    return (plot) => {
+      const { left, top, width, height } = plot.bbox;
+      const step = data.timestamps.length > 1 ? data.timestamps[1] - data.timestamps[0] : 60;
+      plot.ctx.save();
+      plot.ctx.fillStyle = css("--hi-stale");
+      data.timestamps.forEach((moment, index) => {
+        const missing = 1 - data.coverage[index];
+        const from = Math.max(left, plot.valToPos(moment, "x", true));
+        const to = Math.min(left + width, plot.valToPos(Math.min(moment + step, data.end), "x", true));
+        if (missing < 0.1 || to <= from) return;
+        plot.ctx.globalAlpha = 0.16 * Math.min(1, missing);
+        plot.ctx.fillRect(from, top, to - from, height);
+      });
+      plot.ctx.restore();
     };
   }
 
@@ -106,6 +126,7 @@
       const chart = this.data.charts[this.box.dataset.chart];
       const empty = !chart || !chart.lines.some((line) => !line.expected && line.values.some((value) => value !== null));
       this.box.querySelector(".hi-empty").hidden = !empty;
+      this.box.querySelector("[data-coverage]").textContent = empty ? "" : this.data.coverage_text;
       this.area.hidden = empty;
       this.plot?.destroy();
       this.plot = undefined;
