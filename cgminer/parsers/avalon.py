@@ -144,7 +144,7 @@ def _read_modules(modules: list[Module], fields: Fields) -> None:
         frequency_avg=mean(clocks),
         power_consumption=power,
         power_limit=limit,
-        error_codes=tuple(code for module in modules for code in _error_codes(module)),
+        error_codes=plausible.codes(code for module in modules for code in _error_codes(module)),
         mining_state=_state(modules, fields),
     )
 
