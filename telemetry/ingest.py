@@ -111,9 +111,9 @@ def _store_part(intake: _Intake, part: list[tuple[int, Reading]], *, report: Ing
     with batch_size.timed(len(part)), busy_when_unavailable():
         try:
             _store(intake, part, report=report)
-        except IntegrityError:
+        except IntegrityError as refusal:
             # A day without a partition. They are made ahead by a job, so a clock jumped or the job stood still.
-            if not storage.current().make_room(reading.timestamp for _, reading in part):
+            if not storage.current().make_room(refusal, (reading.timestamp for _, reading in part)):
                 raise
             _store(intake, part, report=report)
 

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from telemetry import partitions
 from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
@@ -20,6 +20,8 @@ from telemetry.storage.binary_copy import FIXED, RowEncoder, time_value
 
 SITE_LOCK_TIMEOUT_S = 10
 COPY_BUFFER_BYTES = 1 << 20
+CHECK_VIOLATION = "23514"
+"""What PostgreSQL answers when no partition takes a row."""
 TIME = "timestamp with time zone"
 
 
@@ -55,8 +57,12 @@ class PostgresqlStorage:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
-    def make_room(self, timestamps: Iterable[datetime]) -> bool:
-        return bool(partitions.ensure_days(partitions.HISTORY, {moment.astimezone(UTC).date() for moment in timestamps}))
+    def make_room(self, refusal: IntegrityError, timestamps: Iterable[datetime]) -> bool:
+        if getattr(refusal.__cause__, "pgcode", None) != CHECK_VIOLATION:
+            return False
+        # None is made when another upload of the same day was faster.
+        partitions.ensure_days(partitions.HISTORY, {moment.astimezone(UTC).date() for moment in timestamps})
+        return True
 
 
 def _lock_site(cursor: Any, site_id: int) -> None:

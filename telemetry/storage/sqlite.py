@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from telemetry.storage import columns
 from telemetry.storage.base import Batch, Row, Stored
@@ -49,7 +49,7 @@ class SqliteStorage:
     def take_turns(self, name: str) -> None:
         """Nothing to wait for: there is one writing transaction at a time."""
 
-    def make_room(self, timestamps: Iterable[datetime]) -> bool:
+    def make_room(self, refusal: IntegrityError, timestamps: Iterable[datetime]) -> bool:
         return False
 
 
