@@ -19,7 +19,7 @@ from telemetry.busy import BatchSize, DatabaseBusy, busy_when_unavailable
 from telemetry.completion import complete
 from telemetry.models import Source
 from telemetry.readings import IngestReport, Reading, RecordError, Upload
-from telemetry.rollups import FIVE_MINUTES, note_due
+from telemetry.rollups import FIVE_MINUTES, buckets_of, note_due
 from telemetry.storage import columns
 from telemetry.storage.base import Batch, Stored
 from telemetry.storage.rows import rows_of
@@ -127,7 +127,7 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
     batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, rows=rows)
     stored = storage.current().store(batch)
     if stored.appended:
-        buckets = {FIVE_MINUTES.bucket_of(moment) for moment in {timestamp for _, timestamp in unique}}
+        buckets = buckets_of([timestamp for _, timestamp in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
         summaries.refresh_when_due(intake.site, intake.received_at)
     report.errors += _unknown_miners(intake, part, keys)
