@@ -18,6 +18,8 @@ from cgminer.snapshot import Snapshot
 JOINED = "summary+stats+pools+version"
 SEPARATE = tuple(JOINED.split("+"))
 MOST_EXTRA_COMMANDS = 8
+_SUCCESS_LETTERS = ("S", "I", "W")
+_SECTIONS = ("SUMMARY", "STATS", "POOLS", "VERSION", "DEVS")
 
 
 class Reply(NamedTuple):
@@ -80,12 +82,20 @@ class _Collected:
         return Answer(replies=self.replies, raw=self.raw, snapshot=snapshot, latency_ms=latency_ms, joined=joined)
 
 
-def _succeeded(command: str, reply: dict[str, Any]) -> bool:
+def _succeeded(command: str, reply: Mapping[str, Any]) -> bool:
     try:
         wire.raise_for_status(reply, command=command)
     except MinerError:
         return False
-    return True
+    return _speaks_the_protocol(reply)
+
+
+def _speaks_the_protocol(reply: Mapping[str, Any]) -> bool:
+    """Whether this is a miner's answer: a status in its letters, or a section of rows. Other machines send JSON too."""
+    if wire.status_of(reply).get("STATUS") in _SUCCESS_LETTERS:
+        return True
+    sections = (reply.get(name) for name in _SECTIONS)
+    return any(isinstance(section, list) and section and isinstance(section[0], dict) for section in sections)
 
 
 def _ask_joined(collected: _Collected) -> Generator[str, Reply, bool]:
@@ -113,6 +123,7 @@ def _ask_separately(collected: _Collected) -> Generator[str, Reply, None]:
     if not collected.has_success():
         for command, reply in collected.replies.items():
             wire.raise_for_status(reply, command=command)
+        raise MinerReplyError("answers in JSON, but not in the words of the CGMiner API: this is probably not a miner")
 
 
 def _ask_extra(command: str, collected: _Collected) -> Generator[str, Reply, None]:

@@ -73,8 +73,6 @@ class Exchange:
             self._socket.send(self._request)
         except BlockingIOError:
             return
-        except (ConnectionResetError, BrokenPipeError) as error:
-            raise faults.hung_up(self._address) from error
         except OSError as error:
             raise faults.connection_failed(self._address, error) from error
         self._receiving = True

@@ -85,7 +85,8 @@ def build_fleet(
 ) -> list[MinerSpec]:
     """`count` miners on consecutive loopback addresses, or on consecutive ports of 127.0.0.1 where the system has but that one.
 
-    Raises ValueError for a first address that is not one of loopback. `shares` gives the part of the fleet in each state that is not healthy (`{State.DEAD: 0.05}`); who is hit depends on `seed`.
+    `shares` gives the part of the fleet in each state that is not healthy (`{State.DEAD: 0.05}`); who is hit depends on `seed`.
+    Raises ValueError for a first address that is not one of loopback.
     """
     states = _states(count, shares or {}, random.Random(seed))
     names = itertools.cycle(_spread(models))
