@@ -13,7 +13,7 @@ import pytest
 from cgminer.address import Address
 from cgminer.client import RetryPolicy, Timeouts
 from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout
-from cgminer.poll import Outcome, RoundPolicy, Target, poll_round
+from cgminer.poll import Outcome, RoundPolicy, Target, poll_in_batches, poll_round
 from cgminer.simulator import MinerSpec, SimulatedFleet, State, build_fleet
 from tests.cgminer.strange_servers import (
     GOOD_REPLY,
@@ -82,6 +82,13 @@ def test_outcomes_come_while_the_round_still_runs(fleet: SimulatedFleet) -> None
     next(polling)
     assert time.monotonic() - started < 0.5
     polling.close()
+
+
+def test_batches_hold_enough_outcomes_or_what_came_within_the_time(fleet: SimulatedFleet) -> None:
+    sizes = [len(batch) for batch in poll_in_batches(map(target, fleet.specs), policy=QUICK, enough=20, within_s=0.3)]
+    assert sum(sizes) == 60
+    assert sizes[0] >= 20
+    assert sizes[-1] == 3  # the dead, once their retries are over
 
 
 def test_leaving_the_loop_early_ends_the_round_at_once(fleet: SimulatedFleet) -> None:
