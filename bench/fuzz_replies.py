@@ -113,6 +113,16 @@ def read_one(raw: bytes, sample: Sample, known: dict[str, dict[str, Any]]) -> bo
     return True
 
 
+def cost_of(raw: bytes, sample: Sample, known: dict[str, dict[str, Any]]) -> float:
+    """Milliseconds of this process a reply costs, the best of three: what else the machine does is not its fault."""
+    costs = []
+    for _ in range(3):
+        started = time.process_time()
+        read_one(raw, sample, known)
+        costs.append((time.process_time() - started) * 1000)
+    return min(costs)
+
+
 def mutations(samples: list[Sample], count: int, seed: int) -> Iterator[tuple[Sample, bytes]]:
     rng = random.Random(seed)
     for _ in range(count):
@@ -127,14 +137,15 @@ def run(count: int, seed: int) -> Outcome:
     began = time.perf_counter()
     for sample, raw in mutations(samples, count, seed):
         siblings = {command: reply for command, reply in known[sample].items() if command != sample.command}
-        started = time.process_time()
+        started = time.perf_counter()
         try:
             snapshots += read_one(raw, sample, siblings)
         except Exception as error:
             raise Broken(f"{type(error).__name__}: {error}\n{sample.machine}/{sample.command}\n{raw[:3000]!r}") from error
-        cost_ms = (time.process_time() - started) * 1000
-        if cost_ms > slowest_ms:
-            slowest_ms, slowest = cost_ms, raw
+        if (time.perf_counter() - started) * 1000 > slowest_ms:
+            cost_ms = cost_of(raw, sample, siblings)
+            if cost_ms > slowest_ms:
+                slowest_ms, slowest = cost_ms, raw
     return Outcome(snapshots, count - snapshots, slowest_ms, slowest, time.perf_counter() - began)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
 MAX_COUNTER: Final = 10**12
@@ -17,6 +19,8 @@ MIN_RPM, MAX_RPM = 200, 30_000
 """Below lies the number of fans or a duty cycle, not a speed."""
 MAX_SHA256_GHS: Final = 5e6
 MIN_SHA256_GHS: Final = 1.0
+MAX_GHS: Final = 1e12
+"""The bound of the wire contract, far beyond any machine of any coin."""
 
 _NO_SENSORS: Final = frozenset({"", "0", "0-0-0-0", "0-0"})
 _MAX_SENSOR_TEXT: Final = 4000
@@ -120,6 +124,10 @@ def rate(value: Any) -> float | None:
     return parsed if parsed is not None and 0 <= parsed <= 1e15 else None
 
 
+def total_ghs(value: float | None) -> float | None:
+    return value if value is not None and 0 <= value <= MAX_GHS else None
+
+
 def sha256_ghs(ghs: float | None, *, reference_ghs: float | None = None) -> float | None:
     """A hash rate of a SHA-256 machine whose field name lies about its unit, in GH/s.
 
@@ -139,9 +147,11 @@ def sha256_ghs(ghs: float | None, *, reference_ghs: float | None = None) -> floa
 
 
 def text(value: Any, limit: int = 100) -> str | None:
-    """A name; blank, `0` and placeholders count as missing."""
+    """A name; blank, `0` and placeholders count as missing. Control characters and broken UTF-16 go: no database takes them."""
     if type(value) is not str:
         return None
+    if not value.isprintable():
+        value = "".join(filter(str.isprintable, value[: 4 * limit]))
     stripped = value.strip().strip("'").strip()[:limit]
     return stripped if stripped and stripped not in ("0", "null", "none", "unknown", "N/A") else None
 
@@ -154,3 +164,9 @@ def mac_address(value: Any) -> str | None:
     if len(digits) != 12 or not _HEX.issuperset(digits) or digits == "000000000000":
         return None
     return ":".join(digits[start : start + 2] for start in range(0, 12, 2))
+
+
+def codes(values: Iterable[Any], limit: int = 50) -> tuple[str, ...]:
+    """A machine's own error codes, each once, in their order."""
+    named = (text(str(value), 40) for value in islice(values, limit))
+    return tuple(dict.fromkeys(code for code in named if code is not None))

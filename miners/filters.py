@@ -37,7 +37,7 @@ class DeliveryFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        if not value or not value.isdecimal():
+        if value not in dict(self.lookup_choices):
             return queryset
         return queryset.filter(state=MinerState.ONLINE, delivered_percent__lt=int(value))
 
@@ -51,7 +51,7 @@ class TemperatureFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        if not value or not value.isdecimal():
+        if value not in dict(self.lookup_choices):
             return queryset
         return queryset.filter(state=MinerState.ONLINE, live__temperature_max__gt=int(value))
 

@@ -42,7 +42,7 @@ class VisibleSiteFilter(DropdownFilter):
         value = self.value()
         if not value:
             return queryset
-        return queryset.filter(site_id=int(value)) if value.isdecimal() else queryset.none()
+        return queryset.filter(site_id=value) if value in dict(self.lookup_choices) else queryset.none()
 
 
 class SiteScopedAdmin(ModelAdmin):
@@ -64,7 +64,7 @@ class SiteScopedAdmin(ModelAdmin):
 class ReadOnly:
     """Mixed into an admin of observed facts: they are looked at, never typed in."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -97,7 +97,7 @@ def _read_rates(replies: Replies, found: list[Row], modules: list[Module], field
     elapsed += [value for module in modules if (value := plausible.uptime(module.get("Elapsed"))) is not None]
     summary = summary_row(replies)
     started = plausible.uptime(summary.get("Elapsed"))
-    same_run = started is not None and (not elapsed or abs(started - elapsed[0]) <= _SAME_RUN_S)
+    same_run = started is None or not elapsed or abs(started - elapsed[0]) <= _SAME_RUN_S
     if not same_run:
         fields["hashrate_ghs"] = fields["hashrate_5s_ghs"] = None
     fill(
@@ -144,7 +144,7 @@ def _read_modules(modules: list[Module], fields: Fields) -> None:
         frequency_avg=mean(clocks),
         power_consumption=power,
         power_limit=limit,
-        error_codes=tuple(code for module in modules for code in _error_codes(module)),
+        error_codes=plausible.codes(code for module in modules for code in _error_codes(module)),
         mining_state=_state(modules, fields),
     )
 

@@ -19,6 +19,7 @@ OVERHEATED_C: Final = 85.0
 """Where makers' own protection stops hashing: 80-90 °C on the board, 95 °C and more in the chips."""
 STARTING_S: Final = 120
 MAX_J_PER_TH: Final = 1000.0
+_RATES: Final = ("hashrate_ghs", "hashrate_5s_ghs", "hashrate_expected_ghs")
 _IMPLAUSIBLE_TO_SHORT: Final = 100
 _SOFTWARE_KEYS: Final = re.compile(r"^(?:\w*miner\+?|bosminer\+?|boser|gcminer)$", re.IGNORECASE)
 
@@ -115,7 +116,10 @@ def _device_board(row: Row, index: int, hashrate: float | None) -> Board:
 
 def finish(fields: Fields, *, latency_ms: float | None) -> Snapshot:
     """The figures that follow from others, then the snapshot."""
-    boards: tuple[Board, ...] = fields.get("boards", ())
+    boards: tuple[Board, ...] = fields["boards"]
+    for name in _RATES:
+        fields[name] = plausible.total_ghs(fields.get(name))
+    fields["power_consumption"] = plausible.watts(fields.get("power_consumption"))
     _finish_temperatures(fields, boards)
     frequencies = [board.frequency for board in boards if board.frequency is not None]
     fill(fields, frequency_avg=mean(frequencies), boards_total=len(boards) or None, boards_healthy=_healthy(boards))

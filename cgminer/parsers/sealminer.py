@@ -76,7 +76,7 @@ def _board(stats: Row, index: int, sensors: list[float]) -> Board:
 def _error_codes(stats: Row) -> tuple[str, ...]:
     stated = stats.get("Error Code")
     words = str(stated).replace(",", " ").split() if type(stated) in (str, int) else []
-    return tuple(word for word in words if word not in ("0", "None", "none"))[:50]
+    return plausible.codes(word for word in words if word != "None")
 
 
 def _state(stats: Row, fields: Fields) -> MiningState | None:

@@ -108,17 +108,17 @@ def _error_codes(replies: Replies, summary: Row) -> tuple[str, ...]:
     """Present errors only: `Factory Error Code` is history."""
     listed = list(_codes(message(replies.get("get_error_code")).get("error_code")))
     count = plausible.small_count(summary.get("Error Code Count"), _MAX_ERRORS) or 0
-    listed.extend(str(code) for index in range(count) if type(code := summary.get(f"Error Code {index}")) in (int, str))
-    return tuple(dict.fromkeys(code for code in listed if code))[:_MAX_ERRORS]
+    listed.extend(code for index in range(count) if type(code := summary.get(f"Error Code {index}")) in (int, str))
+    return plausible.codes(listed, _MAX_ERRORS)
 
 
-def _codes(value: Any) -> Iterator[str]:
+def _codes(value: Any) -> Iterator[Any]:
     """Codes as numbers, as `{"329": "2022-.."}`, or in turn with their times; a time has dashes and colons."""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, dict):
-            yield from (str(code) for code in item)
-        elif type(item) in (int, str) and str(item).strip().isdigit():
-            yield str(item).strip()
+            yield from item
+        elif type(item) is int or (type(item) is str and item.strip().isdigit()):
+            yield item
 
 
 def _state(replies: Replies) -> MiningState | None:

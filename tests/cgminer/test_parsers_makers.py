@@ -214,3 +214,9 @@ def test_machine_that_answers_only_with_errors_says_which() -> None:
     reply = {"summary": {"STATUS": "E", "Code": 132, "Msg": "API command ERROR"}}
     with pytest.raises(MinerReplyError, match="API command ERROR"):
         parse_snapshot(reply)
+
+
+def test_names_lose_what_no_database_takes() -> None:
+    pools = {"POOLS": [{"POOL": 0, "URL": "stratum+tcp://a\x00b:1", "User": "w\ud800\n1", "Status": "Alive"}]}
+    (pool,) = parse_snapshot({"pools": pools}).pools
+    assert (pool.url, pool.user) == ("stratum+tcp://ab:1", "w1")

@@ -175,6 +175,15 @@ def test_chart_of_the_farm_adds_up_the_sites_of_the_user(client: Client) -> None
     assert max(value or 0 for value in data["charts"]["hashrate"]["lines"][0]["values"]) == 90.0
 
 
+def test_floor_map_stands_in_the_order_of_the_floor(operator: Client) -> None:
+    site = make_site()
+    for rack, slot in (("R10", "1"), ("R2", "10"), ("R2", "9"), ("", "")):
+        make_miner(site, f"{rack}-{slot}", zone="A", rack=rack, slot=slot)
+    zones = operator.get(reverse("console:site_floor", args=[site.pk])).json()["zones"]
+    names = [[cell[1] for cell in rack["cells"]] for zone in zones for rack in zone["racks"]]
+    assert names == [["R2-9", "R2-10"], ["R10-1"], ["-"]]
+
+
 # Readings
 
 
@@ -209,7 +218,7 @@ def test_readings_page_survives_a_mangled_address(operator: Client, query: dict[
 # Whose sites
 
 
-PAGES_OF_A_SITE = ["console:site", "console:site_live", "console:site_series"]
+PAGES_OF_A_SITE = ["console:site", "console:site_live", "console:site_series", "console:site_floor"]
 PAGES_OF_A_MINER = ["console:miner", "console:miner_live", "console:miner_series"]
 LISTS = [
     "admin:index",

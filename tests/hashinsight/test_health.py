@@ -1,0 +1,124 @@
+"""`/health` says that the process lives, `/health/ready` what is missing before it can work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+from django_q.models import Schedule
+
+from hashinsight import health
+from resilience.models import JobLease
+from sites.models import Site
+from tests.makers import make_miner, make_site
+
+
+def test_liveness_asks_nothing_of_the_database(client):
+    answer = client.get("/health")  # without the db mark, a query would fail the test
+
+    assert (answer.status_code, answer.json()) == (200, {"success": True, "status": "ok"})
+    assert "no-store" in answer["Cache-Control"]
+    assert client.head("/health").status_code == 200
+
+
+@pytest.fixture
+def polled_site(db):
+    site = make_site("north", collection=Site.Collection.SERVER, interval_seconds=60)
+    make_miner(site)
+    return site
+
+
+def beat(name="poll:north", ago=timedelta(0)):
+    JobLease.objects.update_or_create(name=name, defaults={"succeeded_at": timezone.now() - ago})
+
+
+def checks(client):
+    answer = client.get("/health/ready")
+    return answer.status_code, answer.json()["checks"]
+
+
+@pytest.mark.django_db
+def test_empty_server_is_ready(client):
+    answer = client.get("/health/ready")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "success": True,
+        "status": "ok",
+        "checks": {"database": "ok", "migrations": "ok", "cache": "ok", "scheduler": "ok", "poll": "ok"},
+    }
+
+
+def test_recent_round_is_ready_and_an_old_one_names_the_site(client, polled_site):
+    beat(ago=timedelta(seconds=100))
+    assert checks(client)[0] == 200
+
+    beat(ago=timedelta(seconds=200))
+    status, found = checks(client)
+    assert status == 503
+    assert found["poll"].startswith("last good round of north 20")
+
+
+def test_site_that_was_never_polled_is_not_ready(client, polled_site):
+    status, found = checks(client)
+
+    assert (status, found["poll"]) == (503, "last good round of north never")
+
+
+def test_site_that_a_collector_feeds_needs_no_poll(client, db):
+    make_miner(make_site("south", collection=Site.Collection.COLLECTOR))
+
+    assert checks(client)[0] == 200
+
+
+@pytest.mark.django_db
+def test_schedule_that_stands_in_the_past_is_a_dead_scheduler(client):
+    call_command("sync_schedules")
+    assert checks(client)[0] == 200
+
+    Schedule.objects.filter(schedule_type=Schedule.MINUTES).update(next_run=timezone.now() - timedelta(minutes=10))
+    status, found = checks(client)
+    assert status == 503
+    assert "is the cluster running?" in found["scheduler"]
+
+
+@pytest.mark.django_db
+def test_migration_that_was_not_applied_is_named(client):
+    MigrationRecorder.Migration.objects.filter(app="sites", name="0001_initial").delete()
+
+    status, found = checks(client)
+
+    assert status == 503
+    assert "manage.py migrate" in found["migrations"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_database_that_is_away_is_503_and_liveness_stays(client, monkeypatch):
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict, "NAME", "/nonexistent/nowhere")
+    try:
+        answer = client.get("/health/ready")
+        alive = client.get("/health")
+    finally:
+        connection.close()
+
+    assert (answer.status_code, answer.json()["success"]) == (503, False)
+    assert answer.json()["checks"]["database"].startswith("no answer")
+    assert alive.status_code == 200
+
+
+@pytest.mark.django_db
+def test_cache_that_forgets_is_named(client, settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+
+    status, found = checks(client)
+
+    assert (status, found["cache"]) == (503, "does not keep what is put into it")
+
+
+def test_every_check_has_a_result_whatever_fails(db):
+    assert list(health.readiness(now=timezone.now())) == ["database", "migrations", "cache", "scheduler", "poll"]
