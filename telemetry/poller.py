@@ -251,11 +251,11 @@ def _target(miner: _Polled) -> Target:
 
 
 def round_policy() -> RoundPolicy:
-    """The patience of a round, from the settings: a long first look that loses no slow miner, shorter ones after it."""
-    connect_s, send_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S
+    """The patience of a round, from the settings: a long first look that loses no slow miner; what is tried again gets half of the usual."""
+    connect_s, send_s, receive_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S, settings.POLL_RECEIVE_TIMEOUT_S
     return RoundPolicy(
-        timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=settings.POLL_PATIENCE_S),
-        retry_timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=settings.POLL_RECEIVE_TIMEOUT_S),
+        timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=max(receive_s, settings.POLL_PATIENCE_S)),
+        retry_timeouts=Timeouts(connect_s=connect_s / 2, send_s=send_s, receive_s=receive_s / 2),
         retries=RetryPolicy(attempts=settings.POLL_ATTEMPTS),
         deadline_s=settings.POLL_DEADLINE_S,
     )
