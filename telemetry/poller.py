@@ -251,7 +251,7 @@ def _target(miner: _Polled) -> Target:
 
 
 def round_policy() -> RoundPolicy:
-    """The patience of a round, from the settings: a long first look that loses no slow miner; what is tried again gets half of the usual."""
+    """The patience of a round, from the settings: a long first look loses no slow miner; a second try gets half the usual."""
     connect_s, send_s, receive_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S, settings.POLL_RECEIVE_TIMEOUT_S
     return RoundPolicy(
         timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=max(receive_s, settings.POLL_PATIENCE_S)),
