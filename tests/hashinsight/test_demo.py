@@ -51,7 +51,7 @@ def wait_for_login(running: Supervised) -> str:
 def test_farm_is_shown_and_survives_kills_and_ends_with_ctrl_c(environment: dict[str, str], data: Path) -> None:
     with demo(environment, data) as running:
         password = wait_for_login(running)
-        assert heard(data) == {("north", "poller"): 12, ("fjord", "collector"): 8}
+        assert online(data) == {("north", "poller"): 12, ("fjord", "collector"): 8}
         with signed_in(running, password) as session:
             assert session.get(f"{running.url}admin/", timeout=30).status_code == 200
         kill(running.leaders("qcluster")[0])
@@ -162,11 +162,11 @@ def query(data: Path, statement: str) -> list[tuple[object, ...]]:
         return database.execute(statement).fetchall()
 
 
-def heard(data: Path) -> dict[tuple[object, object], object]:
-    """How many miners of which site were heard of which way."""
+def online(data: Path) -> dict[tuple[object, object], object]:
+    """How many miners of which site are online, by the way they were heard of."""
     rows = query(
         data,
-        "SELECT s.code, l.source, count(*) FROM miner_telemetry_live l JOIN sites_site s ON s.id = l.site_id GROUP BY s.code, l.source",
+        "SELECT s.code, l.source, count(*) FROM miner_telemetry_live l JOIN sites_site s ON s.id = l.site_id WHERE l.online GROUP BY s.code, l.source",
     )
     return {(code, source): count for code, source, count in rows}
 
