@@ -166,7 +166,8 @@ def online(data: Path) -> dict[tuple[object, object], object]:
     """How many miners of which site are online, by the way they were heard of."""
     rows = query(
         data,
-        "SELECT s.code, l.source, count(*) FROM miner_telemetry_live l JOIN sites_site s ON s.id = l.site_id WHERE l.online GROUP BY s.code, l.source",
+        "SELECT s.code, l.source, count(*) FROM miner_telemetry_live l JOIN sites_site s ON s.id = l.site_id"
+        " WHERE l.online GROUP BY s.code, l.source",
     )
     return {(code, source): count for code, source, count in rows}
 
