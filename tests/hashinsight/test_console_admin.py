@@ -141,7 +141,9 @@ def farm() -> Site:
     model = make_miner_model(hashrate_ghs=100_000.0)
     well = {"hashrate_ghs": 98_000.0, "temperature_max": 70.0}
     for name in ("online", "sleeping", "offline", "stale", "never", "disabled", "weak"):
-        make_miner(site, name, model=model, is_enabled=name != "disabled", rack="R7" if name == "weak" else "R1", serial_number=f"SN-{name}")
+        make_miner(
+            site, name, model=model, is_enabled=name != "disabled", rack="R7" if name == "weak" else "R1", serial_number=f"SN-{name}"
+        )
     now = timezone.now()
     states = {"online": {}, "sleeping": {"mining_state": "sleeping"}, "offline": {"online": False}, "disabled": {}}
     readings = [make_reading(name, timestamp=now, **{**well, **fields}) for name, fields in states.items()]
@@ -186,7 +188,9 @@ def test_staff_can_not_move_a_miner_to_a_site_of_others(client: Client) -> None:
     own, other = make_site("own"), make_site("other")
     miner = make_miner(own, "m1")
     staff_with(client, "change_miner", "view_miner", sites=(own,))
-    client.post(reverse("admin:miners_miner_change", args=[miner.pk]), {"site": other.pk, "miner_id": "m1", "port": 4028, "is_enabled": "on"})
+    client.post(
+        reverse("admin:miners_miner_change", args=[miner.pk]), {"site": other.pk, "miner_id": "m1", "port": 4028, "is_enabled": "on"}
+    )
     assert Miner.objects.get().site == own
 
 
@@ -223,7 +227,13 @@ def test_who_makes_a_site_sees_it(client: Client) -> None:
 
 def test_staff_who_manage_users_can_not_become_superusers(client: Client) -> None:
     user = staff_with(client, "change_user", "view_user")
-    fields = {"username": user.username, "is_active": "on", "is_staff": "on", "is_superuser": "on", "user_permissions": [Permission.objects.first().pk]}
+    fields = {
+        "username": user.username,
+        "is_active": "on",
+        "is_staff": "on",
+        "is_superuser": "on",
+        "user_permissions": [Permission.objects.first().pk],
+    }
     client.post(reverse("admin:auth_user_change", args=[user.pk]), fields)
     user.refresh_from_db()
     assert not user.is_superuser
@@ -233,7 +243,9 @@ def test_staff_who_manage_users_can_not_become_superusers(client: Client) -> Non
 def test_staff_can_not_set_the_password_of_a_superuser(client: Client) -> None:
     boss = make_superuser()
     staff_with(client, "change_user", "view_user")
-    answer = client.post(reverse("admin:auth_user_password_change", args=[boss.pk]), {"password1": "taken over 1", "password2": "taken over 1"})
+    answer = client.post(
+        reverse("admin:auth_user_password_change", args=[boss.pk]), {"password1": "taken over 1", "password2": "taken over 1"}
+    )
     boss.refresh_from_db()
     assert answer.status_code in (302, 403, 404)
     assert not boss.check_password("taken over 1")
@@ -251,7 +263,15 @@ def test_pages_of_the_task_queue_are_for_superusers(client: Client, model: str) 
 
 
 def test_schedule_of_a_foreign_function_is_refused(operator: Client) -> None:
-    fields = {"name": "evil", "func": "os.system", "args": "'true'", "schedule_type": "O", "repeats": 1, "next_run_0": "2030-01-01", "next_run_1": "00:00"}
+    fields = {
+        "name": "evil",
+        "func": "os.system",
+        "args": "'true'",
+        "schedule_type": "O",
+        "repeats": 1,
+        "next_run_0": "2030-01-01",
+        "next_run_1": "00:00",
+    }
     assert operator.post(reverse("admin:django_q_schedule_add"), fields).status_code == 200
     assert not Schedule.objects.filter(name="evil").exists()
 
