@@ -8,7 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django_q import admin as django_q_admin
@@ -37,9 +38,21 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         return users if request.user.is_superuser else users.filter(is_superuser=False)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Nobody gives away rights by giving themselves more."""
         readonly = [*super().get_readonly_fields(request, obj)]
-        return readonly if request.user.is_superuser else [*readonly, "is_superuser", "user_permissions", "groups"]
+        return readonly if request.user.is_superuser else [*readonly, "is_superuser", "user_permissions"]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Not of a user who may do more: with their password one could do it too."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or obj.get_all_permissions() <= request.user.get_all_permissions())
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Nobody gives away rights they do not have."""
+        if db_field.name == "groups" and not request.user.is_superuser:
+            own = Permission.objects.filter(Q(user=request.user) | Q(group__user=request.user))
+            beyond = Permission.objects.exclude(pk__in=own.values("pk"))
+            kwargs["queryset"] = Group.objects.exclude(permissions__in=beyond)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
 @admin.register(Group)

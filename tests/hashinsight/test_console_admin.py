@@ -7,7 +7,7 @@ import re
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
@@ -238,6 +238,43 @@ def test_staff_who_manage_users_can_not_become_superusers(client: Client) -> Non
     user.refresh_from_db()
     assert not user.is_superuser
     assert user.user_permissions.count() == 2
+
+
+@pytest.fixture
+def administrator(client: Client) -> User:
+    user = make_staff("administrator")
+    user.groups.add(Group.objects.get(name="administrator"))
+    client.force_login(user)
+    return user
+
+
+def test_administrator_puts_staff_into_a_group(client: Client, administrator: User) -> None:
+    staff = make_staff()
+    fields = {"username": staff.username, "is_active": "on", "is_staff": "on", "groups": [Group.objects.get(name="operator").pk]}
+    client.post(reverse("admin:auth_user_change", args=[staff.pk]), fields)
+    assert staff.has_perm("commands.can_restart")
+
+
+def test_staff_can_not_put_themselves_into_a_group_that_may_do_more(client: Client) -> None:
+    user = staff_with(client, "change_user", "view_user")
+    fields = {"username": user.username, "is_active": "on", "is_staff": "on", "groups": [Group.objects.get(name="administrator").pk]}
+    client.post(reverse("admin:auth_user_change", args=[user.pk]), fields)
+    assert not user.groups.exists()
+
+
+def test_groups_are_made_with_what_each_may_do() -> None:
+    may_restart = Group.objects.filter(permissions__codename="can_restart").values_list("name", flat=True)
+    may_make_keys = Group.objects.filter(permissions__codename="add_collectorkey").values_list("name", flat=True)
+    assert sorted(may_restart) == ["administrator", "operator", "site manager", "technician"]
+    assert sorted(may_make_keys) == ["administrator", "site manager"]
+    assert not Group.objects.filter(permissions__content_type__app_label="django_q").exists()
+
+
+def test_staff_can_not_set_the_password_of_an_administrator(client: Client, administrator: User) -> None:
+    staff_with(client, "change_user", "view_user")
+    client.post(reverse("admin:auth_user_password_change", args=[administrator.pk]), {"password1": "taken over 1", "password2": "taken over 1"})
+    administrator.refresh_from_db()
+    assert not administrator.check_password("taken over 1")
 
 
 def test_staff_can_not_set_the_password_of_a_superuser(client: Client) -> None:
