@@ -26,6 +26,7 @@ from miners.models import Miner
 from sites.api import ApiError, CollectorView, StaffView
 from sites.authentication import key_of, person_of
 from sites.models import Site
+from sites.schema import errors
 from telemetry.requests import header_text
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 50
@@ -41,7 +42,7 @@ class PendingCommandsView(CollectorView):
             OpenApiParameter("limit", OpenApiTypes.INT, description="At most so many commands, 1 to 50; 10 by default."),
             OpenApiParameter("zone_id", OpenApiTypes.STR, description="Leave out the miners of other zones."),
         ],
-        responses=OpenApiTypes.OBJECT,
+        responses={200: OpenApiTypes.OBJECT, **errors(401, 403, 429)},
     )
     def get(self, request: Request) -> Response:
         leased = dispatch.lease_commands(
@@ -60,11 +61,13 @@ class CommandResultView(CollectorView):
 
     rate_scope = "result"
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 413, 415, 429)})
     def post(self, request: Request, command_id: UUID) -> Response:
         outcome = outcome_from_wire(cast("dict[str, Any]", request.data))
         try:
-            command = dispatch.record_result(command_id, site=key_of(request).site, outcome=outcome, actor=_agent(request), now=timezone.now())
+            command = dispatch.record_result(
+                command_id, site=key_of(request).site, outcome=outcome, actor=_agent(request), now=timezone.now()
+            )
         except MinerCommand.DoesNotExist:
             raise Http404 from None
         except InvalidCommand as error:
@@ -75,7 +78,7 @@ class CommandResultView(CollectorView):
 class CommandsView(StaffView):
     """Asks one miner for something."""
 
-    @extend_schema(request=CommandSerializer, responses={201: OpenApiTypes.OBJECT})
+    @extend_schema(request=CommandSerializer, responses={201: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 413, 415, 429)})
     def post(self, request: Request) -> Response:
         asked = CommandSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -87,7 +90,7 @@ class CommandsView(StaffView):
 class CommandBatchView(StaffView):
     """Asks many miners of one site for the same; all commands are stored or none."""
 
-    @extend_schema(request=BatchSerializer, responses={201: OpenApiTypes.OBJECT})
+    @extend_schema(request=BatchSerializer, responses={201: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 413, 415, 429)})
     def post(self, request: Request) -> Response:
         asked = BatchSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -98,14 +101,14 @@ class CommandBatchView(StaffView):
 class CommandView(StaffView):
     """One command: what became of it, and its cancelling while it was not handed out."""
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses={200: OpenApiTypes.OBJECT, **errors(401, 403, 404, 429)})
     def get(self, request: Request, command_id: UUID) -> Response:
         command = _visible(request).filter(pk=command_id).first()
         if command is None:
             raise Http404
         return Response({"success": True, "command": command_for_staff(command)})
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses={200: OpenApiTypes.OBJECT, **errors(401, 403, 404, 409, 429)})
     def delete(self, request: Request, command_id: UUID) -> Response:
         commands = _visible(request).filter(pk=command_id)
         command = commands.first()
@@ -122,7 +125,7 @@ class CommandView(StaffView):
 class CommandHistoryView(StaffView):
     """What was asked, newest first."""
 
-    @extend_schema(parameters=[HistoryQuerySerializer], responses=OpenApiTypes.OBJECT)
+    @extend_schema(parameters=[HistoryQuerySerializer], responses={200: OpenApiTypes.OBJECT, **errors(400, 401, 403, 429)})
     def get(self, request: Request) -> Response:
         query = HistoryQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
@@ -143,7 +146,7 @@ class CommandHistoryView(StaffView):
 class CommandStatsView(StaffView):
     """How many commands stand where, and what was proved of them."""
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses={200: OpenApiTypes.OBJECT, **errors(401, 403, 429)})
     def get(self, request: Request) -> Response:
         commands = _visible(request).select_related(None).order_by()
         by_command = commands.values("command", "status").annotate(count=Count("pk")).order_by("command", "status")

@@ -35,7 +35,9 @@ class KeysView(StaffView):
         return Response({"success": True, "count": len(keys), "keys": keys})
 
     @extend_schema(
-        summary="Make a collector key", request=NewKeySerializer, responses={201: SecretSerializer, **errors(400, 401, 403, 404, 429)}
+        summary="Make a collector key",
+        request=NewKeySerializer,
+        responses={201: SecretSerializer, **errors(400, 401, 403, 404, 413, 415, 429)},
     )
     def post(self, request: Request) -> Response:
         """A new key of one site. Its secret is in this answer and nowhere else."""
@@ -61,7 +63,7 @@ class KeyRotationView(StaffView):
     @extend_schema(
         summary="Rotate a collector key",
         request=RotationSerializer,
-        responses={201: SecretSerializer, **errors(400, 401, 403, 404, 409, 429)},
+        responses={201: SecretSerializer, **errors(400, 401, 403, 404, 409, 413, 415, 429)},
     )
     def post(self, request: Request, key_id: int) -> Response:
         """A new key beside the old one, which stops working after the overlap."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from cgminer.poll.policy import Outcome
@@ -37,15 +39,27 @@ class Mailbox:
         else:
             self._letters.put(None)
 
-    def batches(self) -> Iterator[list[Outcome]]:
-        """Until every writer is through."""
-        writing = self._writers
-        while writing:
-            letter = self._letters.get()
-            if letter is None:
-                writing -= 1
-            elif isinstance(letter, BaseException):
+    def batches(self, *, enough: int = 1, within_s: float = 0.0) -> Iterator[list[Outcome]]:
+        """Lists of `enough` outcomes or more, until every writer is through; fewer when the first of them has waited `within_s`."""
+        gathered: list[Outcome] = []
+        due = math.inf
+        while self._writers:
+            letter = self._next_letter(due)
+            if isinstance(letter, BaseException):
                 raise letter
-            else:
-                yield letter
-                self._taken += len(letter)
+            if letter is None:
+                self._writers -= 1
+            elif letter:
+                due = due if gathered else time.monotonic() + within_s
+                gathered += letter
+            if gathered and (len(gathered) >= enough or time.monotonic() >= due or not self._writers):
+                yield gathered
+                self._taken += len(gathered)
+                gathered, due = [], math.inf
+
+    def _next_letter(self, due: float) -> list[Outcome] | BaseException | None:
+        """An empty list when `due` passes first."""
+        try:
+            return self._letters.get(timeout=None if due == math.inf else max(0.0, due - time.monotonic()))
+        except queue.Empty:
+            return []

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 from cgminer.poll.mailbox import Mailbox
 from cgminer.poll.policy import Outcome, RoundPolicy, Target
@@ -25,15 +25,16 @@ class PollingProcessError(Exception):
     """A polling process ended before it had polled all of its miners."""
 
 
-def poll_in_processes(targets: Iterable[Target], *, policy: RoundPolicy, processes: int) -> Iterator[list[Outcome]]:
-    """As `poll_in_thread`, with the targets dealt out to `processes` children."""
+@contextmanager
+def poll_in_processes(targets: Iterable[Target], *, policy: RoundPolicy, processes: int) -> Iterator[Mailbox]:
+    """A round whose targets are dealt out to `processes` children, for as long as the block lasts."""
     everyone = list(targets)
     mailbox = Mailbox(writers=processes)
     with ExitStack() as cleanup:
         for share in (everyone[start::processes] for start in range(processes)):
             child = cleanup.enter_context(_Child(share, policy, mailbox))
             threading.Thread(target=mailbox.fill, args=(child.run,), name="read polling process", daemon=True).start()
-        yield from mailbox.batches()
+        yield mailbox
 
 
 class _Child:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from cgminer.poll.mailbox import Mailbox
 from cgminer.poll.policy import Outcome, RoundPolicy, Target
@@ -21,20 +22,25 @@ def poll_round(targets: Iterable[Target], *, policy: RoundPolicy | None = None, 
         yield from batch
 
 
-def poll_in_batches(targets: Iterable[Target], *, policy: RoundPolicy | None = None, processes: int = 1) -> Iterator[list[Outcome]]:
-    """The same in lists, as they came in: what is there is handed over, however little."""
-    if processes > 1:
-        return poll_in_processes(targets, policy=policy or RoundPolicy(), processes=processes)
-    return poll_in_thread(targets, policy=policy or RoundPolicy())
+def poll_in_batches(
+    targets: Iterable[Target], *, policy: RoundPolicy | None = None, processes: int = 1, enough: int = 1, within_s: float = 0.0
+) -> Iterator[list[Outcome]]:
+    """The same in lists: of `enough` outcomes or more, fewer when the first of them has waited `within_s`."""
+    patience = policy or RoundPolicy()
+    run = poll_in_processes(targets, policy=patience, processes=processes) if processes > 1 else poll_in_thread(targets, policy=patience)
+    with run as mailbox:
+        yield from mailbox.batches(enough=enough, within_s=within_s)
 
 
-def poll_in_thread(targets: Iterable[Target], *, policy: RoundPolicy) -> Iterator[list[Outcome]]:
+@contextmanager
+def poll_in_thread(targets: Iterable[Target], *, policy: RoundPolicy) -> Iterator[Mailbox]:
+    """A round in a thread of this process, for as long as the block lasts."""
     mailbox = Mailbox()
     polling = Round(targets, policy=policy, deliver=mailbox.deliver, unread=mailbox.unread)
     thread = threading.Thread(target=mailbox.fill, args=(polling.run,), name="poll round", daemon=True)
     thread.start()
     try:
-        yield from mailbox.batches()
+        yield mailbox
     finally:
         polling.stop()
         thread.join()

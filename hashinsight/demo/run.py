@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 
+from cgminer.simulator import State
 from hashinsight import up
 from hashinsight.demo.farm import foreign_sites, load_farm, provide_collector_key, provide_operator
 from hashinsight.demo.fleets import PORTS, Fleets, build_fleets, free_port
@@ -84,11 +87,19 @@ class Demo:
     def _programs(self) -> list[Program]:
         fleet = ("--miners", str(self._miners), "--port", str(self._miner_port))
         key_file, url = str(self._world.collector_key), url_of(self._listener)
-        return [
-            Program(name="miners", arguments=("hashinsight.demo.simulator", *fleet)),
-            *up.programs(self._listener, web_workers=WEB_WORKERS, with_cluster=True),
-            Program(name="collector", arguments=("hashinsight.demo.collector", *fleet, "--url", url, "--key-file", key_file)),
-        ]
+        miners = Program(name="miners", arguments=("hashinsight.demo.simulator", *fleet))
+        collector = Program(name="collector", arguments=("hashinsight.demo.collector", *fleet, "--url", url, "--key-file", key_file))
+        web, cluster = up.programs(self._listener, web_workers=WEB_WORKERS, with_cluster=True)
+        # A poll before the miners listen would find every one of them offline.
+        return [miners, web, replace(cluster, may_start=self._miners_listen), replace(collector, may_start=self._miners_listen)]
+
+    def _miners_listen(self) -> bool:
+        healthy = next(spec for spec in self._fleets.north if spec.state is State.HEALTHY)
+        try:
+            socket.create_connection((healthy.host, healthy.port), timeout=0.2).close()
+        except OSError:
+            return False
+        return True
 
     def _free_miner_port(self) -> int:
         port = free_port(self._miners)

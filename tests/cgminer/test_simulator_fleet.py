@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from cgminer.address import Address
 from cgminer.client import MinerClient, RetryPolicy, Timeouts
@@ -162,6 +163,13 @@ def test_busy_port_is_one_clear_line() -> None:
     spec = one()
     with SimulatedFleet([spec]), pytest.raises(FleetError, match=f"{spec.host}:{spec.port} is in use"):
         SimulatedFleet([spec]).start()
+
+
+def test_management_command_says_the_same_in_one_line() -> None:
+    spec = one()
+    options = {"count": 1, "first_address": spec.host, "port": spec.port}
+    with SimulatedFleet([spec]), pytest.raises(CommandError, match=f"^{spec.host}:{spec.port} is in use already; [^\\n]*--port$"):
+        call_command("simulate_fleet", **options)
 
 
 def test_stopped_fleet_frees_its_addresses() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from hashinsight.demo.world import World
 from tests.hashinsight.supervised import ROOT, Supervised, kill
 from tests.servers import wait_until
 
@@ -50,7 +51,7 @@ def wait_for_login(running: Supervised) -> str:
 def test_farm_is_shown_and_survives_kills_and_ends_with_ctrl_c(environment: dict[str, str], data: Path) -> None:
     with demo(environment, data) as running:
         password = wait_for_login(running)
-        assert heard(data) == {("north", "poller"): 12, ("fjord", "collector"): 8}
+        assert online(data) == {("north", "poller"): 12, ("fjord", "collector"): 8}
         with signed_in(running, password) as session:
             assert session.get(f"{running.url}admin/", timeout=30).status_code == 200
         kill(running.leaders("qcluster")[0])
@@ -67,28 +68,46 @@ def test_farm_is_shown_and_survives_kills_and_ends_with_ctrl_c(environment: dict
         assert running.processes() == []
 
 
-def test_second_start_goes_on_with_the_same_login_and_fresh_does_not(environment: dict[str, str], data: Path) -> None:
-    with demo(environment, data) as first:
-        password = wait_for_login(first)
-        first.interrupt()
-    with demo(environment, data) as second:
-        assert wait_for_login(second) == password
-        second.interrupt()
-    with demo(environment, data, "--fresh") as fresh:
-        assert wait_for_login(fresh) != password
+def test_start_goes_on_after_interrupted_ones_and_keeps_its_login(environment: dict[str, str], data: Path) -> None:
+    assert (
+        interrupt_early(environment, data, signal.SIGINT) == "CommandError: Stopped before it was ready. scripts/demo goes on from there."
+    )
+    interrupt_early(environment, data, signal.SIGKILL)
+    with demo(environment, data) as whole:
+        password = wait_for_login(whole)
+        whole.interrupt()
+    with demo(environment, data) as again:
+        assert wait_for_login(again) == password
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_start_goes_on_after_one_that_was_interrupted(environment: dict[str, str], data: Path, number: signal.Signals) -> None:
-    with demo(environment, data) as first:
-        wait_until(lambda: any(line.startswith("Migrating") for line in first.lines()), timeout_s=30, what="the migration")
-        assert first.supervisor
-        first.supervisor.send_signal(number)
-        first.supervisor.wait(30)
-        if number == signal.SIGINT:
-            assert first.lines()[-1] == "CommandError: Stopped before it was ready. scripts/demo goes on from there."
-    with demo(environment, data) as second:
-        wait_for_login(second)
+def interrupt_early(environment: dict[str, str], data: Path, number: signal.Signals) -> str:
+    """End a start while it prepares the database; returns its last line."""
+    with demo(environment, data) as early:
+        wait_until(lambda: any(line.startswith("Migrating") for line in early.lines()), timeout_s=30, what="the migration")
+        assert early.supervisor
+        early.supervisor.send_signal(number)
+        early.supervisor.wait(30)
+        return early.lines()[-1]
+
+
+def test_fresh_start_forgets_database_and_login_but_nothing_else(data: Path) -> None:
+    data.mkdir()
+    world = World(data)
+    password, secret = world.password(), world.environment()["SECRET_KEY"]
+    for name in ("hashinsight.sqlite3", "hashinsight.sqlite3-wal", "notes.txt"):
+        (data / name).touch()
+    world.erase()
+    assert sorted(path.name for path in data.iterdir()) == ["demo-secret-key", "notes.txt"]
+    assert world.password() != password
+    assert world.environment()["SECRET_KEY"] == secret
+
+
+def test_secrets_are_readable_by_their_owner_alone(data: Path) -> None:
+    data.mkdir()
+    world = World(data)
+    world.password()
+    world.environment()
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in data.iterdir()} == {"demo-login": "0o600", "demo-secret-key": "0o600"}
 
 
 def test_database_of_a_real_farm_is_refused_and_left_alone(environment: dict[str, str], data: Path) -> None:
@@ -143,11 +162,12 @@ def query(data: Path, statement: str) -> list[tuple[object, ...]]:
         return database.execute(statement).fetchall()
 
 
-def heard(data: Path) -> dict[tuple[object, object], object]:
-    """How many miners of which site were heard of which way."""
+def online(data: Path) -> dict[tuple[object, object], object]:
+    """How many miners of which site are online, by the way they were heard of."""
     rows = query(
         data,
-        "SELECT s.code, l.source, count(*) FROM miner_telemetry_live l JOIN sites_site s ON s.id = l.site_id GROUP BY s.code, l.source",
+        "SELECT s.code, l.source, count(*) FROM miner_telemetry_live l JOIN sites_site s ON s.id = l.site_id"
+        " WHERE l.online GROUP BY s.code, l.source",
     )
     return {(code, source): count for code, source, count in rows}
 
