@@ -95,7 +95,7 @@ class OrderForm(forms.Form):
     def __init__(self, *args: Any, choices: list[CommandType], miner_count: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.miner_count = miner_count
-        self.fields["command"].choices = [(choice.value, choice.label) for choice in choices]  # type: ignore[attr-defined]  # a ChoiceField
+        self.fields["command"].choices = [("", _("Choose…")), *((choice.value, choice.label) for choice in choices)]  # type: ignore[attr-defined]  # a ChoiceField
         for command, names in TAKES.items():
             for name in names:
                 self.fields[name].widget.attrs["data-for"] = command.value
