@@ -63,9 +63,12 @@ class Done:
     after: Mapping[str, Any]
 
 
-def carry_out(client: MinerClient, command: str, params: Mapping[str, Any], *, password: str | None = None) -> Done:
+def carry_out(
+    client: MinerClient, command: str, params: Mapping[str, Any], *, password: str | None = None, tell_before: float | None = None
+) -> Done:
     """Do `command` on the miner once. `password` is the administrator's, which Whatsminers want.
 
+    After `tell_before` (on the monotonic clock) nothing that changes the miner is sent any more.
     Raises a MinerError; its `sent` says whether a control command had left by then, so that the miner may have carried it out.
     """
     answer = _reading(client)
@@ -73,7 +76,7 @@ def carry_out(client: MinerClient, command: str, params: Mapping[str, Any], *, p
     reason = why_not(dialect, command, params)
     if reason:
         raise ActionRefused(f"{client.address}: {reason}.")
-    conversation = Conversation(client, answer=answer, password=password)
+    conversation = Conversation(client, answer=answer, password=password, tell_before=tell_before)
     try:
         message = WAYS[dialect][command](conversation, params)
     except MinerError as error:
