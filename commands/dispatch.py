@@ -22,6 +22,7 @@ from django.db.models.functions import Coalesce
 from django_q.tasks import async_task
 
 from commands import metrics
+from commands.capabilities import refuse_impossible
 from commands.ledger import note, record
 from commands.models import OPEN_STATUSES, SERVER, CommandBatch, CommandStatus, MinerCommand, MinerCommandQuerySet, Verification
 from commands.params import InvalidCommand, checked
@@ -88,9 +89,10 @@ def create_commands(
     now: datetime,
     batch: CommandBatch | None = None,
 ) -> list[MinerCommand]:
-    """Store the order for each of `miners`, all or none. Raises InvalidCommand."""
+    """Store the order for each of `miners`, all or none. Raises InvalidCommand, also for what a miner's firmware cannot do."""
     if order.idempotency_key and (earlier := _already_asked(miners, order.idempotency_key)):
         return earlier
+    refuse_impossible(miners, order.command, order.params)
     commands = [_command(miner, order, requested_by=requested_by, now=now, batch=batch) for miner in miners]
     try:
         with transaction.atomic():

@@ -14,7 +14,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from commands import dispatch
+from commands import capabilities, dispatch
 from commands.dispatch import Order, Outcome
 from commands.models import MinerCommand, MinerCommandQuerySet
 from commands.params import InvalidCommand
@@ -83,8 +83,8 @@ class CommandsView(StaffView):
         asked = CommandSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         data = asked.validated_data
-        command = _create(request, data, [data["miner_id"]])[0]
-        return Response({"success": True, "command": command_for_staff(command)}, status=201)
+        commands = _create(request, data, [data["miner_id"]])
+        return Response({"success": True, "command": command_for_staff(commands[0]), "warnings": _warnings(commands)}, status=201)
 
 
 class CommandBatchView(StaffView):
@@ -95,7 +95,8 @@ class CommandBatchView(StaffView):
         asked = BatchSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         commands = _create(request, asked.validated_data, asked.validated_data["miner_ids"])
-        return Response({"success": True, "count": len(commands), "command_ids": [str(command.pk) for command in commands]}, status=201)
+        ids = [str(command.pk) for command in commands]
+        return Response({"success": True, "count": len(commands), "command_ids": ids, "warnings": _warnings(commands)}, status=201)
 
 
 class CommandView(StaffView):
@@ -174,6 +175,12 @@ def _create(request: Request, data: dict[str, Any], miner_ids: list[str]) -> lis
         return dispatch.create_commands(miners, order, requested_by=person_of(request), now=timezone.now())
     except InvalidCommand as error:
         raise ApiError(400, str(error), field=error.field) from error
+
+
+def _warnings(commands: list[MinerCommand]) -> list[str]:
+    """What is likely to fail at miners that an agent commands: the server does not know what that agent can do."""
+    doubtful = capabilities.doubtful([command.miner for command in commands], commands[0].command)
+    return [f"{miner.miner_id}: {miner.model} is not known to do {commands[0].command}." for miner in doubtful[:100]]
 
 
 def _visible(request: Request) -> MinerCommandQuerySet:
