@@ -1,6 +1,7 @@
 """Orders for many miners: a canary first, then paced groups, with a stop of its own when too many go wrong.
 
-A batch's commands exist from the start and are held back; groups of them are released. Their states are the business of `commands.dispatch`.
+A batch's commands exist from the start and are held back; groups of them are released. Their states stay the business of
+`commands.dispatch`.
 """
 
 from __future__ import annotations
