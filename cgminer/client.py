@@ -137,7 +137,7 @@ class _Conversation:
         except TimeoutError as error:
             raise faults.no_reply(self.address, self.timeouts.send_s, received=0) from error
         except OSError as error:
-            raise faults.hung_up(self.address) from error
+            raise faults.connection_failed(self.address, error) from error
 
     def _receive(self, connection: socket.socket) -> bytes:
         """The whole reply. The deadline counts for all of it: a miner sending one byte a second does not hold the caller."""

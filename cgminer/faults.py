@@ -12,7 +12,6 @@ _REASONS = {
     errno.EHOSTUNREACH: "no route to this address; check the network and the miner's power",
     errno.ENETUNREACH: "no route to this network from here",
     errno.EHOSTDOWN: "nothing answers at this address; check the miner's power and cable",
-    errno.ECONNRESET: "broke off the connection",
 }
 
 
@@ -23,7 +22,9 @@ def located(error: MinerError, address: Address) -> MinerError:
 
 
 def connection_failed(address: Address, error: OSError) -> MinerError:
-    """The error for a connection that could not be made."""
+    """The error for a connection that could not be made, or was gone before the request was out."""
+    if isinstance(error, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+        return hung_up(address)
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return MinerTimeout(f"{address}: no answer to the connection")
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
 MAX_COUNTER: Final = 10**12
@@ -17,7 +19,11 @@ MIN_RPM, MAX_RPM = 200, 30_000
 """Below lies the number of fans or a duty cycle, not a speed."""
 MAX_SHA256_GHS: Final = 5e6
 MIN_SHA256_GHS: Final = 1.0
+MAX_GHS: Final = 1e12
+"""The bound of the wire contract, far beyond any machine of any coin."""
 
+_NO_SENSORS: Final = frozenset({"", "0", "0-0-0-0", "0-0"})
+_MAX_SENSOR_TEXT: Final = 4000
 _HEX: Final = frozenset("0123456789ABCDEF")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _LEADING_NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)")
@@ -26,9 +32,7 @@ _JOINED = re.compile(r"(?:^|[-\s,\[])(-?\d+(?:\.\d+)?)")
 
 def number(value: Any) -> float | None:
     kind = type(value)
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if kind is int:
+    if kind is int or kind is float:
         return float(value) if -1e300 < value < 1e300 else None
     return _number_in_text(value) if kind is str else None
 
@@ -53,12 +57,16 @@ def leading_number(value: Any) -> float | None:
 
 
 def counter(value: Any) -> int | None:
+    if type(value) is int:
+        return value if 0 <= value <= MAX_COUNTER else None
     parsed = number(value)
     return int(parsed) if parsed is not None and 0 <= parsed <= MAX_COUNTER else None
 
 
 def small_count(value: Any, limit: int = 10_000) -> int | None:
     """Chips, boards, slots."""
+    if type(value) is int:
+        return value if 0 <= value <= limit else None
     parsed = number(value)
     return int(parsed) if parsed is not None and 0 <= parsed <= limit else None
 
@@ -76,12 +84,17 @@ def temperature(value: Any) -> float | None:
 
 def temperatures(value: Any) -> tuple[float, ...]:
     """Several sensors in one field: a list, `"60-58-73-74"`, `"60 58 73"`, `"[60, 58]"`; a minus after a dash is a sign."""
-    if type(value) is str:
-        plain = "-" in value and "--" not in value and value[0] != "-"
-        values: list[Any] = value.split("-") if plain else _JOINED.findall(value[:4000])
-    else:
-        values = value if type(value) is list else [value]
-    return tuple(found for item in values if (found := temperature(item)) is not None)
+    if type(value) is not str:
+        items = value if type(value) is list else [value]
+        return tuple([found for item in items if (found := temperature(item)) is not None])
+    if value in _NO_SENSORS:
+        return ()
+    if "--" not in value and value[0] != "-" and len(value) < _MAX_SENSOR_TEXT:
+        try:
+            return tuple([found for item in value.split("-") if (found := float(item)) and -50 <= found <= 150])
+        except ValueError:
+            pass
+    return tuple([found for item in _JOINED.findall(value[:_MAX_SENSOR_TEXT]) if (found := temperature(item)) is not None])
 
 
 def rpm(value: Any) -> int | None:
@@ -111,6 +124,10 @@ def rate(value: Any) -> float | None:
     return parsed if parsed is not None and 0 <= parsed <= 1e15 else None
 
 
+def total_ghs(value: float | None) -> float | None:
+    return value if value is not None and 0 <= value <= MAX_GHS else None
+
+
 def sha256_ghs(ghs: float | None, *, reference_ghs: float | None = None) -> float | None:
     """A hash rate of a SHA-256 machine whose field name lies about its unit, in GH/s.
 
@@ -130,9 +147,11 @@ def sha256_ghs(ghs: float | None, *, reference_ghs: float | None = None) -> floa
 
 
 def text(value: Any, limit: int = 100) -> str | None:
-    """A name; blank, `0` and placeholders count as missing."""
+    """A name; blank, `0` and placeholders count as missing. Control characters and broken UTF-16 go: no database takes them."""
     if type(value) is not str:
         return None
+    if not value.isprintable():
+        value = "".join(filter(str.isprintable, value[: 4 * limit]))
     stripped = value.strip().strip("'").strip()[:limit]
     return stripped if stripped and stripped not in ("0", "null", "none", "unknown", "N/A") else None
 
@@ -145,3 +164,9 @@ def mac_address(value: Any) -> str | None:
     if len(digits) != 12 or not _HEX.issuperset(digits) or digits == "000000000000":
         return None
     return ":".join(digits[start : start + 2] for start in range(0, 12, 2))
+
+
+def codes(values: Iterable[Any], limit: int = 50) -> tuple[str, ...]:
+    """A machine's own error codes, each once, in their order."""
+    named = (text(str(value), 40) for value in islice(values, limit))
+    return tuple(dict.fromkeys(code for code in named if code is not None))

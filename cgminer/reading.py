@@ -15,9 +15,9 @@ from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerError, 
 from cgminer.parsers import parse_snapshot, wanted_commands
 from cgminer.snapshot import Snapshot
 
-JOINED = "summary+stats+pools+version"
-SEPARATE = tuple(JOINED.split("+"))
-MOST_EXTRA_COMMANDS = 8
+BASIC = ("summary", "stats", "pools", "version")
+JOINED = "+".join(BASIC)
+MOST_REQUESTS = 12
 
 
 class Reply(NamedTuple):
@@ -52,10 +52,11 @@ def read_miner(*, joined: bool | None = None) -> Dialogue:
     collected = _Collected()
     if joined is not False:
         joined = yield from _ask_joined(collected)
-    if not joined:
-        yield from _ask_separately(collected)
-    for command in wanted_commands(collected.replies)[:MOST_EXTRA_COMMANDS]:
-        yield from _ask_extra(command, collected)
+    if not collected.replies:
+        yield from _ask("summary", collected)
+    while missing := collected.missing():
+        for command in missing:
+            yield from _ask(command, collected)
     return collected.answer(joined=bool(joined))
 
 
@@ -63,7 +64,9 @@ def read_miner(*, joined: bool | None = None) -> Dialogue:
 class _Collected:
     replies: dict[str, dict[str, Any]] = field(default_factory=dict)
     raw: dict[str, bytes] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     latency_ms: float | None = None
+    failure: MinerError | None = None
 
     def take(self, command: str, reply: Reply) -> None:
         self.raw[command] = reply.raw
@@ -71,21 +74,23 @@ class _Collected:
             self.latency_ms = reply.latency_ms
         self.replies.update(wire.replies(wire.decode(reply.raw), command))
 
+    def missing(self) -> list[str]:
+        """What this firmware, as far as it is known by now, could still tell and was not asked."""
+        wanted = [command for command in wanted_commands(self.replies) if command not in self.asked]
+        return wanted[: max(0, MOST_REQUESTS - len(self.asked))]
+
     def has_success(self) -> bool:
         return any(_succeeded(command, reply) for command, reply in self.replies.items())
 
     def answer(self, *, joined: bool) -> Answer:
+        if not self.has_success():
+            for command, reply in self.replies.items():
+                wire.raise_for_status(reply, command=command)
         latency_ms = self.latency_ms or 0.0
         snapshot = parse_snapshot(self.replies, latency_ms=latency_ms)
+        if _says_nothing(snapshot):
+            raise MinerReplyError("answers in JSON, but nothing in it is a miner's: is another device at this address?")
         return Answer(replies=self.replies, raw=self.raw, snapshot=snapshot, latency_ms=latency_ms, joined=joined)
-
-
-def _succeeded(command: str, reply: dict[str, Any]) -> bool:
-    try:
-        wire.raise_for_status(reply, command=command)
-    except MinerError:
-        return False
-    return True
 
 
 def _ask_joined(collected: _Collected) -> Generator[str, Reply, bool]:
@@ -96,28 +101,34 @@ def _ask_joined(collected: _Collected) -> Generator[str, Reply, bool]:
         return False
     if not collected.has_success():
         collected.replies.clear()
-    return len(collected.replies) > 1
+    understood = len(collected.replies) > 1
+    collected.asked.update(BASIC if understood else collected.replies)
+    return understood
 
 
-def _ask_separately(collected: _Collected) -> Generator[str, Reply, None]:
-    failure: MinerError | None = None
-    for command in SEPARATE:
-        if command in collected.replies:
-            continue
-        try:
-            collected.take(command, (yield command))
-        except MinerReplyError as error:
-            if failure and not collected.replies:
-                raise
-            failure = error
-    if not collected.has_success():
-        for command, reply in collected.replies.items():
-            wire.raise_for_status(reply, command=command)
-
-
-def _ask_extra(command: str, collected: _Collected) -> Generator[str, Reply, None]:
-    """What the maker's own command adds is welcome; a miner that fails on it still gave its reading."""
+def _ask(command: str, collected: _Collected) -> Generator[str, Reply, None]:
+    """Ask one command. A miner that answers some commands badly is still read by the others; a machine that answers two of them
+    badly and none well is not a miner, and is left alone."""
+    collected.asked.add(command)
     try:
         collected.take(command, (yield command))
-    except (MinerReplyError, MinerAccessDenied, MinerConnectionError, MinerTimeout):
-        return
+    except MinerReplyError as error:
+        if collected.failure and not collected.replies:
+            raise
+        collected.failure = error
+    except (MinerAccessDenied, MinerConnectionError, MinerTimeout):
+        if command in BASIC:
+            raise
+
+
+def _says_nothing(snapshot: Snapshot) -> bool:
+    known = (snapshot.model, snapshot.firmware_version, snapshot.hashrate_ghs, snapshot.hashrate_5s_ghs, snapshot.uptime_seconds)
+    return not snapshot.boards and not snapshot.pools and all(value is None for value in known)
+
+
+def _succeeded(command: str, reply: Mapping[str, Any]) -> bool:
+    try:
+        wire.raise_for_status(reply, command=command)
+    except MinerError:
+        return False
+    return True

@@ -20,8 +20,8 @@ _NOT_A_NUMBER = re.compile(rf"({_STRING})|[-+]?\b(?:nan(?:\(\w*\))?|inf(?:inity)
 _PAIRS_IN_A_LIST = re.compile(r'\[(\s*+(?:"[^"\\]*+"\s*+:\s*+"[^"\\]*+"\s*+,?+\s*+)++)\]')
 _MARK = re.compile(rf"{_STRING}|[{{}}\[\],]", re.DOTALL)
 _CLOSERS = {"{": "}", "[": "]"}
-TRUNCATED_MAX_CHARS = 131_072
-"""A firmware's send buffer is 64 KiB or less: a longer text that does not end is not a truncated reply."""
+MAX_REPAIRED_CHARS = 98_304
+"""A firmware's send buffer is 64 KiB or less: a longer text that is not JSON is not worth the time it takes."""
 
 
 def missing_head(text: str) -> str:
@@ -58,8 +58,6 @@ def list_written_like_a_dict(text: str) -> str:
 
 def truncated_tail(text: str) -> str:
     """A reply cut by the firmware's own buffer: keep what is whole, drop the last unfinished value, close what is open."""
-    if len(text) > TRUNCATED_MAX_CHARS:
-        return text
     open_brackets: list[str] = []
     cut, opened_since_cut = 0, 0
     for match in _MARK.finditer(text):

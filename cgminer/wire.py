@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cgminer.commands import CONTROL_COMMANDS, READ_COMMANDS
 from cgminer.errors import MinerAccessDenied, MinerError, MinerReplyError, UnsupportedCommand
-from cgminer.repairs import REPAIRS
+from cgminer.repairs import MAX_REPAIRED_CHARS, REPAIRS
 
 __all__ = ["CONTROL_COMMANDS", "READ_COMMANDS", "REPAIRS", "decode", "encode", "is_complete", "raise_for_status", "replies"]
 
@@ -25,7 +25,6 @@ _BLANK: Final = b" \r\n\t\x00"
 _SECTION_COMMANDS: Final = {"SUMMARY": "summary", "STATS": "stats", "POOLS": "pools", "VERSION": "version", "DEVS": "devs", "COIN": "coin"}
 _ACCESS_CODES: Final = frozenset({45, 135, 136})
 _UNKNOWN_COMMAND_CODES: Final = frozenset({14, 83})
-_NO_COMMAND_CODE: Final = 24
 _NOTHING_THERE_CODES: Final = frozenset({8, 10})
 """`pools` without pools and `devs` without devices answer E: an empty list, not a failure."""
 
@@ -87,6 +86,8 @@ def decode(raw: bytes) -> dict[str, Any]:
 def _repaired(text: str) -> Any:
     if not text.startswith(("{", ",", "[")):
         raise MinerReplyError(f"the answer is not JSON: {text[:60]!r}")
+    if len(text) > MAX_REPAIRED_CHARS:
+        raise MinerReplyError(f"the reply is not JSON and too long to repair ({len(text):,} characters)")
     document, begun = _begun(text)
     for repair in REPAIRS:
         if begun:
@@ -135,7 +136,7 @@ def _closes(buffer: bytes | bytearray) -> bool:
 def replies(document: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
     """The replies in a document by command. A join that was answered as a whole (an error) stays under its joined name."""
     parts = command.split("+")
-    if len(parts) == 1:
+    if len(parts) == 1 and command not in document:
         return {command: document}
     found = {part: reply for part in parts if (reply := _unwrapped(document.get(part))) is not None}
     if found:
@@ -191,7 +192,7 @@ def _failure(message: str, code: int | None, command: str) -> MinerError:
     words = message.lower()
     if code in _ACCESS_CODES or "access denied" in words or "permission" in words:
         return MinerAccessDenied(f"the miner refuses {command!r} ({message}): allow this address in its API settings")
-    unknown = code in _UNKNOWN_COMMAND_CODES or "invalid c" in words or (code == _NO_COMMAND_CODE and "+" in command)
-    if unknown:
+    # A firmware that cannot join says so in its own way: no command, invalid JSON, command error.
+    if code in _UNKNOWN_COMMAND_CODES or "invalid c" in words or "+" in command:
         return UnsupportedCommand(f"{command!r} is not supported by this firmware ({message or f'code {code}'})")
     return MinerReplyError(f"the miner answers {command!r} with an error: {message or 'no reason given'} (code {code})")

@@ -25,6 +25,7 @@ from django_q.brokers import get_broker
 from django_q.cluster import Sentinel
 from django_q.conf import Conf
 from django_q.models import OrmQ, Task
+from django_q.scheduler import scheduler
 
 from hashinsight.lifeline import when_closed
 
@@ -103,11 +104,13 @@ class GuardedSentinel(Sentinel):  # type: ignore[misc]  # django-q2 carries no t
 
     def run(self) -> None:
         """Work until a signal; raises ClusterBroken."""
+        scheduler(broker=self.broker)  # the guard looks for what is due only half a minute after its start
         try:
             self.start()
-        except ClusterBroken:
+        except ClusterBroken as broken:
             for member in self.members():
                 member.kill()
+            log.error("cluster_broken", reason=str(broken), hint="it ends itself; `manage.py up` starts a whole one")
             raise
 
 

@@ -16,18 +16,27 @@ from pathlib import Path
 from typing import Any
 
 
-class AlreadyRunning(Exception):
-    """Another supervisor runs from the same data directory; the message says which and what to do."""
+class CannotStart(Exception):
+    """The product can't be started here; the message says why and what to do, in one line."""
+
+
+class AlreadyRunning(CannotStart):
+    """Another supervisor runs from the same data directory."""
 
 
 class Instance:
-    """The claim of this process on `directory`, held until it ends."""
+    """The claim of this process on `directory`, held until it ends. Raises CannotStart when the directory can't be written to."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self._record_path = directory / "up.json"
-        self._own_fd = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        self.children_fd = os.open(directory / "children.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._own_fd = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self.children_fd = os.open(directory / "children.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise CannotStart(
+                f"{directory} can't be written to ({error.strerror}). Give it to this user, or set HASHINSIGHT_DATA_DIR to another one."
+            ) from None
 
     def claim(self) -> list[int]:
         """Take the directory; the process groups of a dead instance that had to be ended first are returned.

@@ -11,10 +11,8 @@ from datetime import datetime, time, timedelta
 from typing import Any, NoReturn
 
 import structlog
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 from django_q.models import Schedule
 
 log = structlog.get_logger(__name__)
@@ -58,19 +56,19 @@ class Job:
         return timedelta(days=1) if self.daily_at is not None else timedelta(minutes=self.every_minutes or 1)
 
 
-JOBS = (Job(name="hashinsight.polls", func="telemetry.tasks.enqueue_polls", every_minutes=1),)
+JOBS = (
+    Job(name="hashinsight.polls", func="telemetry.tasks.enqueue_polls", every_minutes=1),
+    Job(name="hashinsight.roll-ups", func="telemetry.tasks.roll_up", every_minutes=1),
+    Job(name="hashinsight.partitions", func="telemetry.tasks.ensure_partitions", every_minutes=60),
+    Job(name="hashinsight.retention", func="telemetry.tasks.prune", daily_at=time(3, 20)),
+    Job(name="hashinsight.command-expiry", func="commands.tasks.expire_commands", every_minutes=1),
+    Job(name="hashinsight.command-verification", func="commands.tasks.verify_commands", every_minutes=1),
+)
 
 ENQUEUED = frozenset({"telemetry.tasks.poll_site_task"})
 """Tasks that code puts in the queue."""
 
 ALLOWED_CALLABLES = frozenset(job.func for job in JOBS) | ENQUEUED
-
-
-def validate_callable(value: str) -> None:
-    """For the Schedule form of the admin."""
-    if value not in ALLOWED_CALLABLES:
-        allowed = ", ".join(sorted(ALLOWED_CALLABLES))
-        raise ValidationError(_("“%(value)s” may not be scheduled. Allowed: %(allowed)s."), params={"value": value, "allowed": allowed})
 
 
 class CallableRefused(Exception):

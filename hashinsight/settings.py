@@ -12,6 +12,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from hashinsight import logs
@@ -23,7 +24,12 @@ if ENV_FILE.is_file():
     env.read_env(ENV_FILE)
 
 DATA_DIR = Path(env.str("HASHINSIGHT_DATA_DIR", default=str(BASE_DIR / "data")))
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"{DATA_DIR} can't be made ({error.strerror}): set HASHINSIGHT_DATA_DIR to a directory of this user's."
+    ) from None
 
 DEBUG = env.bool("DEBUG", default=True)
 SECRET_KEY = env.str("SECRET_KEY", default="")
@@ -79,7 +85,7 @@ WSGI_APPLICATION = "hashinsight.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        "DIRS": [BASE_DIR / "hashinsight" / "templates"],  # before Unfold's own
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -99,6 +105,8 @@ DATABASE_STATEMENT_TIMEOUT = env.int("DATABASE_STATEMENT_TIMEOUT", default=30)  
 
 def _database(url: str) -> dict[str, Any]:
     """The connection of `url`, with what each engine needs to survive several writing processes."""
+    if url.partition("://")[0] not in ("postgres", "postgresql", "sqlite"):
+        raise ImproperlyConfigured("DATABASE_URL can't be read: write postgres://USER:PASSWORD@HOST:5432/NAME or sqlite:////PATH/FILE.")
     database: dict[str, Any] = env.db_url_config(url)
     options = database.setdefault("OPTIONS", {})
     if database["ENGINE"].endswith("sqlite3"):
@@ -211,6 +219,39 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+# --- Console ------------------------------------------------------------------------------------------------------------
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "HashInsight",
+    "SITE_HEADER": "HashInsight",
+    "SITE_SUBHEADER": _("Mining operations"),
+    "SITE_SYMBOL": "hive",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
+    "SHOW_LANGUAGES": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("hashinsight/console.css")],
+    "SCRIPTS": [],
+    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
+    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
+    "BORDER_RADIUS": "6px",
+    "COLORS": {
+        "primary": {  # petrol, calm beside the red and amber of a farm in trouble
+            "50": "oklch(97.6% .012 215)",
+            "100": "oklch(94.6% .025 215)",
+            "200": "oklch(89.2% .048 216)",
+            "300": "oklch(81.5% .078 218)",
+            "400": "oklch(72% .1 220)",
+            "500": "oklch(61% .105 223)",
+            "600": "oklch(51.5% .098 226)",
+            "700": "oklch(44.5% .085 229)",
+            "800": "oklch(38.5% .07 231)",
+            "900": "oklch(33% .056 233)",
+            "950": "oklch(25% .043 235)",
+        },
+    },
+}
+
 # --- Language, time, static files -------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
@@ -242,6 +283,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 SESSION_COOKIE_AGE = 86_400
 HASHINSIGHT_HTTPS = env.bool("HASHINSIGHT_HTTPS", default=False)  # on behind a TLS proxy
 if HASHINSIGHT_HTTPS:

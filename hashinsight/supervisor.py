@@ -31,7 +31,7 @@ Check = Callable[[datetime], str | None]
 TICK_S = 0.1
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
-STEADY_AFTER_S = 60.0
+STEADY_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class Program:
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     inherited_fds: tuple[int, ...] = ()
+    may_start: Callable[[], bool] = lambda: True
+    """Asked before each start, in the supervisor's own loop: answer at once. False puts the start off."""
     check: Check | None = None
     check_every_s: float = 5
     start_allowance_s: float = 60
@@ -112,7 +114,6 @@ class Supervisor:
     def run(self) -> None:
         try:
             for child in self._children:
-                self._start(child)
                 if child.program.check is not None:
                     threading.Thread(target=child.watch, name=f"watch {child.program.name}", daemon=True).start()
             while not self._interrupts:
@@ -155,7 +156,7 @@ class Supervisor:
 
     def _tend(self, child: Child) -> None:
         if child.process is None:
-            if time.monotonic() >= child.start_due:
+            if time.monotonic() >= child.start_due and child.program.may_start():
                 self._start(child)
         elif (code := child.process.poll()) is not None:
             self._bury(child)
@@ -181,7 +182,11 @@ class Supervisor:
         log.warning("program_died", program=child.program.name, reason=reason, restart_in_s=delay_s)
 
     def _record(self) -> None:
-        self._instance.record(address=self._address, groups=[child.process.pid for child in self._children if child.process])
+        """A full disk must not end what runs: the record only helps the next start."""
+        try:
+            self._instance.record(address=self._address, groups=[child.process.pid for child in self._children if child.process])
+        except OSError as error:
+            log.warning("record_not_written", reason=str(error))
 
     def _end_all(self) -> None:
         running = [child for child in self._children if child.process is not None]

@@ -18,13 +18,10 @@ from django.utils import timezone
 
 from hashinsight import schedules
 from hashinsight.cluster import HEARTBEAT_VARIABLE, cluster_trouble
+from hashinsight.instance import CannotStart
 from hashinsight.supervisor import Program
 from hashinsight.web import web_program
 from miners.models import MinerModel
-
-
-class NotReady(Exception):
-    """The product can't start here; the message says why and what to do."""
 
 
 def run_directory() -> Path:
@@ -48,13 +45,13 @@ def interruptible() -> Iterator[None]:
 
 
 def prepare(say: Callable[[str], object]) -> None:
-    """Bring the database, the schedules and the static files up to this version. Raises NotReady."""
+    """Bring the database, the schedules and the static files up to this version. Raises CannotStart."""
     say("Migrating the database ...")
     try:
         call_command("migrate", interactive=False, verbosity=0)
     except OperationalError as error:
         reason = str(error).strip().splitlines()[0]
-        raise NotReady(f"The database cannot be used: {reason}. Check DATABASE_URL and that the database server runs.") from None
+        raise CannotStart(f"The database cannot be used: {reason}. Check DATABASE_URL and that the database server runs.") from None
     schedules.sync(now=timezone.now())
     if not MinerModel.objects.exists():
         call_command("loaddata", str(settings.BASE_DIR / "fixtures" / "miner_models.json"), verbosity=0)

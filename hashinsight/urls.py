@@ -13,6 +13,8 @@ from sites.api import UnknownEndpoint
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", include("hashinsight.pages.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
     path("health", live, name="health"),
     path("health/ready", ready, name="health-ready"),

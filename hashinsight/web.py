@@ -8,6 +8,7 @@ import socket
 
 from django.conf import settings
 
+from hashinsight.instance import CannotStart
 from hashinsight.supervisor import Program
 
 ANSWER_WITHIN_S = 5.0
@@ -15,8 +16,8 @@ BACKLOG = 512
 LAST_PORT = 65_535
 
 
-class AddressUnusable(Exception):
-    """The web server can't listen there; the message says why and what to do."""
+class AddressUnusable(CannotStart):
+    """The web server can't listen there."""
 
 
 def listen(host: str, port: int) -> socket.socket:

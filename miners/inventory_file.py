@@ -106,7 +106,7 @@ def _table(header: Sequence[str], names: Sequence[str | None]) -> Table:
     doubled = sorted({name for name in known if known.count(name) > 1})
     if doubled:
         raise UnreadableFile(f"The column {doubled[0]} is there twice.")
-    columns = [{"model": "model_id"}.get(name, name) for name in known]
+    columns = [{"model": "model_id"}.get(name, name) for name in dict.fromkeys((*known, "port"))]  # an address may carry its port
     ignored = [cell.strip() for cell, name in zip(header, names, strict=True) if name is None and cell.strip()]
     return Table(columns, ignored)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from sites.models import Site
@@ -51,6 +54,20 @@ class MinerModel(models.Model):
         return self.name
 
 
+class MinerState(models.TextChoices):
+    """What people see of a miner: its newest reading, judged by how long ago something was heard."""
+
+    ONLINE = "online", _("online")
+    SLEEPING = "sleeping", _("sleeping")
+    OFFLINE = "offline", _("offline")
+    STALE = "stale", _("stale")
+    NEVER = "never", _("never seen")
+    DISABLED = "disabled", _("switched off")
+
+
+STALE_INTERVALS = 3
+
+
 class MinerQuerySet(models.QuerySet["Miner"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MinerQuerySet:
         return self.filter(site__in=Site.objects.visible_to(user))
@@ -58,6 +75,43 @@ class MinerQuerySet(models.QuerySet["Miner"]):
     def polled(self, site: Site) -> MinerQuerySet:
         """The miners of `site` that a poll round reads."""
         return self.filter(site=site, is_enabled=True).exclude(ip_address="")
+
+    def with_state(self, now: datetime) -> MinerQuerySet:
+        """Adds `state`, a MinerState.
+
+        A miner that was reported unreachable stays offline while its collector waits before it tries again; one that was well and is no
+        longer heard of for three intervals of its site is stale.
+        """
+        silent = Q(pk__in=[])
+        for seconds in Site.objects.order_by().values_list("interval_seconds", flat=True).distinct():
+            heard_until = now - timedelta(seconds=seconds * STALE_INTERVALS)
+            silent |= Q(site__interval_seconds=seconds, live__timestamp__lt=heard_until)
+        return self.annotate(
+            state=Case(
+                When(is_enabled=False, then=Value(MinerState.DISABLED)),
+                When(live__isnull=True, then=Value(MinerState.NEVER)),
+                When(live__online=False, then=Value(MinerState.OFFLINE)),
+                When(silent, then=Value(MinerState.STALE)),
+                When(live__mining_state="sleeping", then=Value(MinerState.SLEEPING)),
+                default=Value(MinerState.ONLINE),
+                output_field=models.CharField(max_length=10),
+            )
+        )
+
+    def with_expectation(self) -> MinerQuerySet:
+        """Adds `expected_ghs`, what the miner says it should do or else its nameplate, and `delivered_percent` of it; None when unknown."""
+        return self.annotate(
+            expected_ghs=Coalesce("live__hashrate_expected_ghs", "model__hashrate_ghs"),
+            delivered_percent=Case(
+                When(Q(expected_ghs__gt=0), then=F("live__hashrate_ghs") * 100.0 / F("expected_ghs")),
+                output_field=models.FloatField(null=True),
+            ),
+        )
+
+    def with_loss(self) -> MinerQuerySet:
+        """Adds `lost_ghs`: what is expected and not delivered, all of it where a miner is away. After the two above."""
+        delivered = Case(When(state=MinerState.ONLINE, then=Coalesce("live__hashrate_ghs", 0.0)), default=0.0)
+        return self.annotate(lost_ghs=Coalesce(F("expected_ghs"), 0.0, output_field=models.FloatField()) - delivered)
 
 
 class Miner(models.Model):
@@ -101,3 +155,8 @@ class Miner(models.Model):
 
     def __str__(self) -> str:
         return self.miner_id
+
+    @property
+    def place(self) -> str:
+        """Zone, rack and slot, as far as they are known."""
+        return " / ".join(part for part in (self.zone, self.rack, self.slot) if part)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 
 import structlog
 from django.db.models import F, Q
@@ -112,6 +113,25 @@ def job_lease(
 
 def _milliseconds_since(begun: float) -> float:
     return (time.monotonic() - begun) * 1000
+
+
+def leased_job(name: str, *, ttl_s: float) -> Callable[[Callable[[], object]], Callable[[], str]]:
+    """Decorator of a scheduled task: one run at a time, with a heartbeat; what the task returns is its result, as one line."""
+
+    def decorate(work: Callable[[], object]) -> Callable[[], str]:
+        @wraps(work)
+        def run() -> str:
+            try:
+                with job_lease(name, ttl_s=ttl_s) as lease:
+                    lease.result = str(work())
+            except LeaseTaken as taken:
+                log.warning("job_dropped", job=name, reason=str(taken))
+                return str(taken)
+            return lease.result
+
+        return run
+
+    return decorate
 
 
 def refuse_late(name: str, *, enqueued_at: datetime, now: datetime, grace_s: float) -> None:

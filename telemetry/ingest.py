@@ -19,7 +19,7 @@ from telemetry.busy import BatchSize, DatabaseBusy, busy_when_unavailable
 from telemetry.completion import complete
 from telemetry.models import Source
 from telemetry.readings import IngestReport, Reading, RecordError, Upload
-from telemetry.rollups import FIVE_MINUTES, note_due
+from telemetry.rollups import FIVE_MINUTES, buckets_of, note_due
 from telemetry.storage import columns
 from telemetry.storage.base import Batch, Stored
 from telemetry.storage.rows import rows_of
@@ -111,9 +111,9 @@ def _store_part(intake: _Intake, part: list[tuple[int, Reading]], *, report: Ing
     with batch_size.timed(len(part)), busy_when_unavailable():
         try:
             _store(intake, part, report=report)
-        except IntegrityError:
+        except IntegrityError as refusal:
             # A day without a partition. They are made ahead by a job, so a clock jumped or the job stood still.
-            if not storage.current().make_room(reading.timestamp for _, reading in part):
+            if not storage.current().make_room(refusal, (reading.timestamp for _, reading in part)):
                 raise
             _store(intake, part, report=report)
 
@@ -127,7 +127,7 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
     batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, rows=rows)
     stored = storage.current().store(batch)
     if stored.appended:
-        buckets = {FIVE_MINUTES.bucket_of(moment) for moment in {timestamp for _, timestamp in unique}}
+        buckets = buckets_of([timestamp for _, timestamp in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
         summaries.refresh_when_due(intake.site, intake.received_at)
     report.errors += _unknown_miners(intake, part, keys)

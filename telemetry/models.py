@@ -5,12 +5,12 @@ Columns carry the wire's names and units (GH/s, °C, MHz, W, J/TH, seconds, mill
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from miners.models import Miner
+from miners.models import Miner, MinerState
 from sites.models import CollectorKey, Site
 from telemetry.fields import RealField
 
@@ -51,20 +51,13 @@ class Measurements(models.Model):
         abstract = True
 
 
-STALE_INTERVALS = 3
-
-
 class LiveQuerySet(models.QuerySet["MinerTelemetryLive"]):
     def stale(self, now: datetime) -> LiveQuerySet:
         """Miners that were well and then not heard of for three intervals of their site.
 
         One that was reported unreachable is offline, not stale: its collector waits up to five minutes before it tries again.
         """
-        patience = models.ExpressionWrapper(
-            models.F("site__interval_seconds") * timedelta(seconds=STALE_INTERVALS), output_field=models.DurationField()
-        )
-        silent_since = models.ExpressionWrapper(models.Value(now) - patience, output_field=models.DateTimeField())
-        return self.filter(online=True, timestamp__lt=silent_since)
+        return self.filter(miner__in=Miner.objects.with_state(now).filter(models.Q(state=MinerState.STALE)))
 
     def of_site(self, site: Site) -> LiveQuerySet:
         """The site's live miners, for a list: enabled ones, with their inventory row."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from miners.models import STALE_INTERVALS
 from sites.models import Site
-from telemetry.models import STALE_INTERVALS, MinerTelemetryLive
+from telemetry.models import MinerTelemetryLive
 from telemetry.series import SiteStatistics, site_statistics
 
 STATUSES = ("online", "sleeping", "offline", "stale")

@@ -108,6 +108,7 @@ def _make(table: str, day: date) -> list[str]:
         cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)")
         bounds = [midnight(day), midnight(day + DAY)]
         cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)
+        cursor.execute("SET LOCAL lock_timeout TO DEFAULT")  # the caller's transaction goes on
     return [name]
 
 

@@ -29,7 +29,7 @@ def _online(outcome: Outcome, snapshot: Snapshot, miner_id: str) -> Reading:
     return Reading(
         miner_id=miner_id,
         timestamp=outcome.finished_at,
-        mining_state=snapshot.mining_state.value,
+        mining_state=snapshot.mining_state,  # a StrEnum is a str; asking for its value takes ten times as long
         hashrate_ghs=snapshot.hashrate_ghs,
         hashrate_5s_ghs=snapshot.hashrate_5s_ghs,
         hashrate_expected_ghs=snapshot.hashrate_expected_ghs,
@@ -67,7 +67,7 @@ def _pool(pool: MinerPool) -> Pool:
     return Pool(
         url=pool.url,
         user=pool.user,
-        status=pool.status.value,
+        status=pool.status,
         active=pool.active,
         accepted=pool.accepted_shares,
         rejected=pool.rejected_shares,

@@ -6,13 +6,13 @@ by a job lease, whoever asks: the schedule, a second machine, or a person at the
 
 from __future__ import annotations
 
-import queue
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -21,6 +21,7 @@ from django.utils import timezone
 from cgminer.address import Address
 from cgminer.client import RetryPolicy, Timeouts
 from cgminer.poll import Outcome, RoundPolicy, Target, due_this_round
+from cgminer.poll.mailbox import Mailbox
 from cgminer.poll.round import Round
 from miners.identity import Identity, fill_identities
 from miners.matching import ModelMatcher, assign_models
@@ -42,8 +43,6 @@ FLUSH_S = 0.5
 """A smaller batch is written when nothing came for this long."""
 LEASE_MARGIN_S = 20
 """What writing the last batch may take after the round's deadline."""
-ROUNDS_APART = 2
-"""A dead miner is asked every second round: more seldom, and it would be shown as stale, not as offline."""
 
 
 @dataclass(slots=True)
@@ -58,6 +57,8 @@ class PollReport:
     offline: int = 0
     skipped: int = 0
     stored: int = 0
+    answers_stored_ms: float = 0.0
+    """Until the last reading of a miner that answered was stored; the rest of the round waits for those that do not."""
     errors: Counter[str] = field(default_factory=Counter)
     duration_ms: float = 0.0
 
@@ -71,6 +72,7 @@ class PollReport:
             "offline": self.offline,
             "skipped": self.skipped,
             "stored": self.stored,
+            "answers_stored_ms": round(self.answers_stored_ms, 1),
             "errors": dict(self.errors),
             "duration_ms": round(self.duration_ms, 1),
         }
@@ -111,16 +113,17 @@ class _PollRound:
         self.begun = time.monotonic()
         inventory = _inventory(site, shard)
         number = round_number(now, site.interval_seconds)
-        self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number, rounds_apart=ROUNDS_APART)}
+        self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number)}
         self.report.skipped = len(inventory) - len(self.miners)
         self.matcher: ModelMatcher | None = None
 
     def run(self) -> PollReport:
-        for outcomes in _outcomes([_target(miner) for miner in self.miners.values()]):
-            self._store(outcomes)
+        with _polling([_target(miner) for miner in self.miners.values()]) as mailbox:
+            for outcomes in mailbox.batches(enough=BATCH, within_s=FLUSH_S):
+                self._store(outcomes)
         self._publish_online()
         report = self.report
-        report.duration_ms = (time.monotonic() - self.begun) * 1000
+        report.duration_ms = self._elapsed_ms()
         errors = {f"error_{name}": count for name, count in sorted(report.errors.items())}
         log.info(
             "poll_round",
@@ -135,16 +138,28 @@ class _PollRound:
         )
         return report
 
-    def _store(self, outcomes: list[Outcome]) -> None:
+    def _store(self, arrived: list[Outcome]) -> None:
+        outcomes = self._of_present_miners(arrived)
         readings = [reading for outcome in outcomes if (reading := reading_of(outcome, miner_id=self._miner(outcome).miner_id))]
         if readings:
             stored = ingest_readings(self.site, readings, source=Source.POLLER, received_at=timezone.now())
             self.report.stored += stored.processed
+            if stored.online:
+                self.report.answers_stored_ms = self._elapsed_ms()
         changes = [self._remember(outcome) for outcome in outcomes]
         store_changes(changes)
         tell_of_offline(changes, site_code=self.site.code)
         self._complete_inventory(outcomes)
         self._count(outcomes)
+
+    def _elapsed_ms(self) -> float:
+        return (time.monotonic() - self.begun) * 1000
+
+    def _of_present_miners(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Without those that were deleted, renamed or moved away since the round began: ingest would register them again."""
+        keys = [int(outcome.target.key) for outcome in outcomes]
+        present = set(Miner.objects.filter(site=self.site, pk__in=keys).values_list("pk", "miner_id"))
+        return [outcome for outcome in outcomes if (outcome.target.key, self._miner(outcome).miner_id) in present]
 
     def _miner(self, outcome: Outcome) -> _Polled:
         return self.miners[int(outcome.target.key)]
@@ -236,62 +251,23 @@ def _target(miner: _Polled) -> Target:
 
 
 def round_policy() -> RoundPolicy:
-    """The patience of a round, from the settings: a long first look that loses no slow miner, shorter ones after it."""
-    connect_s, send_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S
+    """The patience of a round, from the settings: a long first look loses no slow miner; a second try gets half the usual."""
+    connect_s, send_s, receive_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S, settings.POLL_RECEIVE_TIMEOUT_S
     return RoundPolicy(
-        timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=settings.POLL_PATIENCE_S),
-        retry_timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=settings.POLL_RECEIVE_TIMEOUT_S),
+        timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=max(receive_s, settings.POLL_PATIENCE_S)),
+        retry_timeouts=Timeouts(connect_s=connect_s / 2, send_s=send_s, receive_s=receive_s / 2),
         retries=RetryPolicy(attempts=settings.POLL_ATTEMPTS),
         deadline_s=settings.POLL_DEADLINE_S,
     )
 
 
-def _outcomes(targets: list[Target]) -> Iterator[list[Outcome]]:
-    """Outcomes in batches as they come: at once when a batch is full, and none waits longer than FLUSH_S."""
-    with _RunningRound(targets) as running:
-        batch: list[Outcome] = []
-        flush_at = time.monotonic() + FLUSH_S
-        while (arrived := running.take(wait_s=flush_at - time.monotonic())) is not None:
-            batch += arrived
-            if len(batch) >= BATCH or time.monotonic() >= flush_at:
-                if batch:
-                    yield batch
-                batch = []
-                flush_at = time.monotonic() + FLUSH_S
-        if batch:
-            yield batch
-
-
-class _RunningRound:
-    """The engine at work in a thread of the collection pool, and the queue its outcomes arrive in."""
-
-    def __init__(self, targets: list[Target]) -> None:
-        self._arrived: queue.SimpleQueue[list[Outcome] | None] = queue.SimpleQueue()
-        # One thread writes each of the two counters, so their difference needs no lock.
-        self._put = 0
-        self._taken = 0
-        self._round = Round(targets, policy=round_policy(), deliver=self._deliver, unread=lambda: self._put - self._taken)
-
-    def __enter__(self) -> Self:
-        self._ended = bulkhead(COLLECTION).submit(self._round.run)
-        self._ended.add_done_callback(lambda _: self._arrived.put(None))
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._round.stop()
-
-    def take(self, *, wait_s: float) -> list[Outcome] | None:
-        """What arrived within `wait_s`, possibly nothing; None when the round has ended. What broke the round is raised."""
-        try:
-            outcomes = self._arrived.get(timeout=max(0.0, wait_s))
-        except queue.Empty:
-            return []
-        if outcomes is None:
-            self._ended.result()
-            return None
-        self._taken += len(outcomes)
-        return outcomes
-
-    def _deliver(self, outcomes: list[Outcome]) -> None:
-        self._put += len(outcomes)
-        self._arrived.put(outcomes)
+@contextmanager
+def _polling(targets: list[Target]) -> Iterator[Mailbox]:
+    """A round in a thread of the collection pool, for as long as the block lasts; its outcomes arrive in the mailbox."""
+    mailbox = Mailbox()
+    polling = Round(targets, policy=round_policy(), deliver=mailbox.deliver, unread=mailbox.unread)
+    bulkhead(COLLECTION).submit(mailbox.fill, polling.run)
+    try:
+        yield mailbox
+    finally:
+        polling.stop()

@@ -7,7 +7,7 @@ after any downtime, corrects what late data changed, and does the same when it r
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -80,6 +80,12 @@ def note_due(resolution: Resolution, site_id: int, buckets: Iterable[datetime], 
                 " due_at = CASE WHEN excluded.due_at < rollup_due.due_at THEN excluded.due_at ELSE rollup_due.due_at END",
                 rows,
             )
+
+
+def buckets_of(moments: Sequence[datetime]) -> set[datetime]:
+    """The buckets of five minutes that `moments` lie in."""
+    first, last = FIVE_MINUTES.bucket_of(min(moments)), FIVE_MINUTES.bucket_of(max(moments))
+    return {first} if first == last else {FIVE_MINUTES.bucket_of(moment) for moment in moments}
 
 
 def roll_up(now: datetime, *, budget_s: float = BUDGET_S) -> RollupReport:

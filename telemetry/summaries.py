@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from django.db.models import Avg, Count, Max, Q, Sum
 from django.db.models.functions import Coalesce
 
-from miners.models import Miner
+from miners.models import STALE_INTERVALS, Miner
 from sites.models import Site
-from telemetry.models import STALE_INTERVALS, SiteSummary
+from telemetry.models import SiteSummary
 
 EFFORT = 20
 """A summary is not renewed by ingest before this many times its own cost has passed: at most 5 % of the time goes into it."""

@@ -9,17 +9,21 @@ from django.conf import settings
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from resilience.leases import RunDropped, refuse_late
+from resilience.leases import RunDropped, leased_job, refuse_late
 from sites.models import Site
+from telemetry import partitions, retention, rollups
 from telemetry.poll_plan import Shard, due_rounds, job_name
 from telemetry.poller import poll_site
 
 log = structlog.get_logger(__name__)
 
+JOB_S = 300
+"""The lease of the jobs below the polls: longer than the cluster lets a task run."""
 TASK_MARGIN_S = 15
 """Seconds a poll task may take beyond the round's own deadline before the cluster ends it; less than the lease's margin."""
 
 
+@leased_job("enqueue_polls", ttl_s=60)
 def enqueue_polls() -> str:
     """Each minute: one task for each round that is due, so that the clusters of several machines share the sites."""
     now = timezone.now()
@@ -52,3 +56,25 @@ def poll_site_task(site_code: str, shard_index: int = 0, shard_count: int = 1, *
     except RunDropped as dropped:
         log.warning("job_dropped", job=job_name(site_code, shard), reason=str(dropped))
         return str(dropped)
+
+
+@leased_job("roll_up", ttl_s=JOB_S)
+def roll_up() -> str:
+    """Each minute: bring the roll-ups and the sites' summaries up to date."""
+    report = rollups.roll_up(timezone.now())
+    return f"{report.buckets} buckets rolled up, {report.left} left"
+
+
+@leased_job("ensure_partitions", ttl_s=JOB_S)
+def ensure_partitions() -> str:
+    """Each hour: there is a partition for today and the days ahead."""
+    made = partitions.ensure(timezone.now())
+    return f"{len(made)} made"
+
+
+@leased_job("prune", ttl_s=JOB_S)
+def prune() -> str:
+    """Nightly: remove what is older than its limit. What the cluster's time limit cuts off goes the next night."""
+    report = retention.prune(now=timezone.now())
+    rows = ", ".join(f"{count} of {table}" for table, count in report.rows.items() if count)
+    return f"removed {rows or 'nothing'}"

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from hypothesis import HealthCheck
 
 from resilience.ratelimit import rate_limiter
 from tests.servers import PostgreSQLServer, RedisServer
@@ -35,12 +37,18 @@ CHROMIUM_OPTIONS = [
 ]
 
 
+# A loaded machine draws slowly; that says nothing of the code. In CI the same examples come each time.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("suite")
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """On SQLite a file, as in production: memory cannot be shared with other processes and locks otherwise between threads."""
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
+        database["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"  # what a power cut would do is not tested
 
 
 @pytest.fixture(autouse=True)

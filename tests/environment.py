@@ -31,8 +31,9 @@ def chosen_services() -> str:
 
 
 def settings_variables() -> set[str]:
-    """The names of all environment variables that settings.py reads."""
-    return set(re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', (ROOT / "hashinsight" / "settings.py").read_text()))
+    """The names of all environment variables that configure the product: those that the settings and gunicorn's file read."""
+    code = (ROOT / "hashinsight" / "settings.py").read_text() + (ROOT / "deploy" / "gunicorn.conf.py").read_text()
+    return set(re.findall(r'\benv(?:iron)?\.\w+\(\s*"([A-Z_]+)"', code))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

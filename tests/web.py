@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.servers import Server
+from tests.servers import Server, ServerFailed, die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class WebServer(Server):
-    """gunicorn on a loopback port. `environment` is all it knows of the world, the database included."""
+    """gunicorn on a loopback port, as `manage.py up` runs it. `environment` is all it knows of the world, the database included."""
 
     name = "gunicorn"
+    death_signal = signal.SIGTERM  # takes its workers along
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], *, threads: int = 8) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         super().__init__(directory)
         self._environment = dict(environment)
-        self._threads = threads
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
-        options = [f"--bind=127.0.0.1:{self.port}", "--worker-class=gthread", f"--threads={self._threads}", "--no-control-socket"]
-        command = [sys.executable, "-m", "gunicorn", *options, "hashinsight.wsgi:application"]
-        return subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+        command = [sys.executable, "-m", "gunicorn", "hashinsight.wsgi", "--config", "deploy/gunicorn.conf.py"]
+        command += ["--bind", f"127.0.0.1:{self.port}"]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, preexec_fn=die_with_parent(self.death_signal)
+        )
 
     def _answers(self) -> bool:
-        """Any answer to an address that nothing serves: the application is loaded."""
+        """The application is loaded: it answers for an address that nothing serves."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/is-anybody-there")
-            return connection.getresponse().status < 500
+            status = connection.getresponse().status
         except OSError:
             return False
         finally:
             connection.close()
+        if status >= 500:
+            raise ServerFailed(f"it answers {status}")
+        return True

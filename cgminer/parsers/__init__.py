@@ -16,6 +16,7 @@ from cgminer.parsers.identify import Firmware, identify
 from cgminer.parsers.sections import Fields, Replies
 from cgminer.snapshot import Snapshot
 from cgminer.wire import replies as split
+from cgminer.wire import status_of
 
 __all__ = ["Firmware", "identify", "parse_snapshot", "wanted_commands"]
 
@@ -54,7 +55,7 @@ def parse_snapshot(replies: Mapping[str, Mapping[str, Any]], *, latency_ms: floa
     """Everything the replies tell of the miner. Raises MinerReplyError when nothing in them comes from a miner."""
     known = _by_command(replies)
     if not any(_says_something(reply) for reply in known.values()):
-        raise MinerReplyError("nothing in the reply is from a miner: is another device at this address?")
+        raise MinerReplyError(_why_nothing(known))
     return finish(_READERS[identify(known)](known), latency_ms=latency_ms)
 
 
@@ -69,6 +70,13 @@ def _by_command(replies: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[s
         else:
             known[command] = reply
     return known
+
+
+def _why_nothing(known: Replies) -> str:
+    refusals = [str(status.get("Msg"))[:100] for reply in known.values() if "STATUS" in (status := status_of(reply))]
+    if refusals:
+        return f"the miner answers with errors only ({refusals[0]}): its mining program may be starting or stopped"
+    return "nothing in the reply is from a miner: is another device at this address?"
 
 
 def _says_something(reply: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ Module = dict[str, str]
 _SAME_RUN_S: Final = 600
 _MAX_MODULES: Final = 64
 _MAX_BOARDS: Final = 8
+_MAX_FANS: Final = 20
 _OUTPUT_POWER: Final = 4
 _FAN: Final = re.compile(r"Fan\d{0,2}")
 _OLD_VERSION: Final = re.compile(r"(\d{3})\d{4}-")
@@ -75,7 +76,7 @@ def read(replies: Replies) -> Fields:
 def _read_identity(version: Row, modules: list[Module], fields: Fields) -> None:
     """The module's own version and DNA come first: `version` is the controller's."""
     own = modules[0] if modules else {}
-    text = own.get("Ver", "")
+    text = own.get("Ver", own.get("BVer", ""))
     match = _OLD_VERSION.match(text) or _VERSION.match(text)
     model = f"AvalonMiner {match[1]}" if match else plausible.text(pick(version, ("PROD", "MODEL")))
     firmware = pick(version, ("VERSION", "LVERSION", "CGVERSION")) or text
@@ -96,7 +97,7 @@ def _read_rates(replies: Replies, found: list[Row], modules: list[Module], field
     elapsed += [value for module in modules if (value := plausible.uptime(module.get("Elapsed"))) is not None]
     summary = summary_row(replies)
     started = plausible.uptime(summary.get("Elapsed"))
-    same_run = started is not None and (not elapsed or abs(started - elapsed[0]) <= _SAME_RUN_S)
+    same_run = started is None or not elapsed or abs(started - elapsed[0]) <= _SAME_RUN_S
     if not same_run:
         fields["hashrate_ghs"] = fields["hashrate_5s_ghs"] = None
     fill(
@@ -129,13 +130,13 @@ def _read_modules(modules: list[Module], fields: Fields) -> None:
     ambient = [value for module in modules for value in (_ambient(module),) if value is not None]
     clocks = [value for module in modules if (value := plausible.frequency(module.get("Freq"))) is not None]
     hottest = [value for module in modules if (value := plausible.temperature(module.get("TMax"))) is not None]
-    own_sensors = ambient if len(boards) == len(modules) > 1 else []
+    own_sensors = ambient if len(boards) == len(modules) > 1 else [value for module in modules for value in _board_sensors(module)]
     limit: float | None = total(plausible.watts(module.get("MPO")) for module in modules)
     power: float | None = total(_power(module) for module in modules)
     keep(
         fields,
         boards=tuple(boards),
-        fan_speeds=tuple(speed for module in modules for speed in _fans(module)),
+        fan_speeds=tuple([speed for module in modules for speed in _fans(module)])[:_MAX_FANS],
         fan_duty_percent=mean(duties),
         temperature_ambient=max(ambient, default=None),
         temperature_boards=tuple(own_sensors),
@@ -143,7 +144,7 @@ def _read_modules(modules: list[Module], fields: Fields) -> None:
         frequency_avg=mean(clocks),
         power_consumption=power,
         power_limit=limit,
-        error_codes=tuple(code for module in modules for code in _error_codes(module)),
+        error_codes=plausible.codes(code for module in modules for code in _error_codes(module)),
         mining_state=_state(modules, fields),
     )
 
@@ -170,30 +171,38 @@ def _boards(module: Module, first_id: int) -> list[Board]:
     count = min(max(len(listed_rates), len(hottest), 1), _MAX_BOARDS)
     if count == 1 and not listed_rates and not hottest:
         return [_whole_module(module, first_id)]
+    sensors = _board_sensors(module) if count == 1 else []
+    tmax, tavg = (plausible.temperature(module.get(name)) if count == 1 else None for name in ("TMax", "TAvg"))
     return [
         Board(
             id=first_id + index,
             hashrate_ghs=_at(listed_rates, index),
-            temperature=_at(hottest, index),
-            temperature_chip=max(chips, default=_at(hottest, index)),
-            temperature_chip_avg=_at(averages, index),
+            temperature=max(sensors, default=_at(hottest, index) or tmax),
+            temperature_chip=_at(hottest, index) or tmax or max(plausible.temperatures(module.get(f"PVT_T{index}")), default=None),
+            temperature_chip_avg=_at(averages, index) or tavg,
             frequency=_clock(module, index),
             chips_total=len(module.get(f"PVT_T{index}", "").split()) or None,
         )
         for index in range(count)
-        for chips in ([value for value in _temperatures(module, f"PVT_T{index}") if value is not None],)
     ]
 
 
 def _whole_module(module: Module, position: int) -> Board:
+    hottest = plausible.temperature(module.get("TMax"))
     return Board(
         id=position,
         hashrate_ghs=plausible.rate(module.get("GHSavg")),
-        temperature=plausible.temperature(module.get("TMax", module.get("HBOTemp"))),
+        temperature=hottest,
+        temperature_chip=hottest,
         temperature_chip_avg=plausible.temperature(module.get("TAvg")),
         frequency=plausible.frequency(module.get("Freq")),
         chips_total=plausible.small_count(module.get("TA")) or None,
     )
+
+
+def _board_sensors(module: Module) -> list[float]:
+    """Home models measure where the air enters and leaves the hash board."""
+    return [value for name in ("HBITemp", "HBOTemp") if (value := plausible.temperature(module.get(name))) is not None]
 
 
 def _at(values: list[float | None], index: int) -> float | None:

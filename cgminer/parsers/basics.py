@@ -19,6 +19,7 @@ OVERHEATED_C: Final = 85.0
 """Where makers' own protection stops hashing: 80-90 °C on the board, 95 °C and more in the chips."""
 STARTING_S: Final = 120
 MAX_J_PER_TH: Final = 1000.0
+_RATES: Final = ("hashrate_ghs", "hashrate_5s_ghs", "hashrate_expected_ghs")
 _IMPLAUSIBLE_TO_SHORT: Final = 100
 _SOFTWARE_KEYS: Final = re.compile(r"^(?:\w*miner\+?|bosminer\+?|boser|gcminer)$", re.IGNORECASE)
 
@@ -31,6 +32,7 @@ def read_basics(replies: Replies) -> Fields:
         "uptime_seconds": plausible.uptime(summary.get("Elapsed", summary.get("elapsed"))),
         "hardware_errors": plausible.counter(summary.get("Hardware Errors", summary.get("hw_all"))),
         "pools": read_pools(replies),
+        "boards": (),
     }
     _read_software(replies, fields)
     _read_shares(summary, device_rows(replies), fields)
@@ -86,10 +88,11 @@ def device_rates(devices: Sequence[Row]) -> tuple[list[float | None], list[float
 def rates_from_devices(fields: Fields, devices: Sequence[Row]) -> None:
     """Fills totals from devices when the summary has none, or says 0 while devices hash."""
     average, short = device_rates(devices)
+    idle = not fields["hashrate_ghs"] and not fields["hashrate_5s_ghs"]
     for name, values in (("hashrate_ghs", average), ("hashrate_5s_ghs", short)):
         added = total(values)
-        if fields.get(name) is None or (not fields["hashrate_ghs"] and added):
-            keep(fields, **{name: round(added, 6) if added is not None else None})
+        if added is not None and (fields[name] is None or (idle and added)):
+            fields[name] = round(added, 6)
 
 
 def device_boards(devices: Sequence[Row]) -> tuple[Board, ...]:
@@ -113,7 +116,10 @@ def _device_board(row: Row, index: int, hashrate: float | None) -> Board:
 
 def finish(fields: Fields, *, latency_ms: float | None) -> Snapshot:
     """The figures that follow from others, then the snapshot."""
-    boards: tuple[Board, ...] = fields.get("boards", ())
+    boards: tuple[Board, ...] = fields["boards"]
+    for name in _RATES:
+        fields[name] = plausible.total_ghs(fields.get(name))
+    fields["power_consumption"] = plausible.watts(fields.get("power_consumption"))
     _finish_temperatures(fields, boards)
     frequencies = [board.frequency for board in boards if board.frequency is not None]
     fill(fields, frequency_avg=mean(frequencies), boards_total=len(boards) or None, boards_healthy=_healthy(boards))

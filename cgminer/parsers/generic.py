@@ -10,15 +10,17 @@ from dataclasses import replace
 from typing import Final
 
 from cgminer import plausible
-from cgminer.parsers import rates
+from cgminer.parsers import rates, spondoolies
 from cgminer.parsers.basics import device_boards, mean, rates_from_devices, read_basics
 from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, keep, pick, stats_rows, summary_row, version_row
 from cgminer.snapshot import Board
 
-_FAN: Final = re.compile(r"fan[ _]?(?:speed[ _]?)?(?:\d+|in|out)?[ _]?(?:rpm|speed)?", re.IGNORECASE)
+_FAN_PATTERNS: Final = ("Fan{}", "fan{}", "Fan{} rpm", "Fan{} RPM", "Fan{} Speed", "Fan {}", "Fan Speed {}", "fan_speed_{}", "fan_speed{}")
+_FANS: Final = tuple(pattern.format(which) for which in (*range(9), "In", "Out", "in", "out") for pattern in _FAN_PATTERNS)
+_CHANNELS: Final = tuple((number, f"CH{number}") for number in range(13))
 _SUMMARY_SENSOR: Final = re.compile(r"temp(?:er|erature)?[ _]?\d{1,2}", re.IGNORECASE)
-_CHANNEL: Final = re.compile(r"CH\d{1,2}")
 _MAX_FANS: Final = 20
+_MAX_SENSORS: Final = 32
 
 
 def read(replies: Replies) -> Fields:
@@ -31,9 +33,11 @@ def read(replies: Replies) -> Fields:
     keep(fields, boards=boards, fan_speeds=_fans((summary, *chains, *devices)))
     duties = [duty for row in chains if (duty := plausible.percent(pick(row, ("Fan duty", "Fan Duty")))) is not None]
     keep(fields, fan_duty_percent=mean(duties))
+    core = tuple(found for row in chains if (found := plausible.temperature(row.get("Temperature Core"))) is not None)
+    keep(fields, temperature_chips=core)
     if not any(board.temperature for board in boards):
-        sensors = (plausible.temperature(value) for name, value in summary.items() if _SUMMARY_SENSOR.fullmatch(name))
-        keep(fields, temperature_boards=tuple(found for found in sensors if found is not None))
+        keep(fields, temperature_boards=_summary_sensors(summary))
+    spondoolies.read(chains, fields)
     fill(
         fields,
         uptime_seconds=_longest(devices, "Device Elapsed") or _longest(chains, "Elapsed"),
@@ -75,8 +79,8 @@ def _merged(board: Board, chain: Board) -> Board:
 
 
 def _chain_boards(row: Row, index: int) -> list[Board]:
-    if channels := [(name, value) for name, value in row.items() if type(value) is dict and _CHANNEL.fullmatch(name)]:
-        boards = [_chain_board(value, int(name[2:])) for name, value in channels]
+    if channels := [(number, row[name]) for number, name in _CHANNELS if type(row.get(name)) is dict]:
+        boards = [_chain_board(value, number) for number, value in channels]
         return [board for board in boards if board is not None and (board.temperature or board.hashrate_ghs)]
     board = _chain_board(row, index)
     return [] if board is None else [board]
@@ -99,11 +103,16 @@ def _chain_board(row: Row, index: int) -> Board | None:
     )
 
 
+def _summary_sensors(summary: Row) -> tuple[float, ...]:
+    named = [value for name, value in summary.items() if name[:1] in "Tt" and _SUMMARY_SENSOR.fullmatch(name)][:_MAX_SENSORS]
+    return tuple([found for value in named if (found := plausible.temperature(value)) is not None])
+
+
 def _fans(found: tuple[Row, ...]) -> tuple[int, ...]:
     """Chains repeat the machine's fans under the same names, so each name counts once."""
     speeds: dict[str, int] = {}
     for row in found:
-        for name, value in row.items():
-            if name[:3].lower() == "fan" and name not in speeds and _FAN.fullmatch(name) and (speed := plausible.rpm(value)) is not None:
+        for name in _FANS:
+            if name in row and name not in speeds and (speed := plausible.rpm(row[name])) is not None:
                 speeds[name] = speed
     return tuple(speeds.values())[:_MAX_FANS]

@@ -41,7 +41,10 @@ _WHATSMINER_SUMMARY: Final = frozenset(
     {"Fan Speed In", "Fan Speed Out", "HS RT", "Factory GHS", "Upfreq Complete", "Chip Temp Max", "Hash Stable"}
 )
 _AURADINE_COMMANDS: Final = frozenset({"ipreport", "psu", "temperature", "fan"})
-_ANTMINER_STATS: Final = frozenset({"BMMiner", "chain_acn1", "miner_count", "temp_pcb1", "chain_rate1", "rate_ideal", "rate_avg"})
+_ANTMINER_STATS: Final = frozenset(
+    {"BMMiner", "chain_acn1", "miner_count", "fan_num", "temp_num", "temp_pcb1", "chain_rate1", "rate_ideal", "rate_avg"}
+)
+_AVALON_STATS: Final = frozenset({"MM Count", "MM ID0", "MM ID1", "MM ID2", "MM ID0:Summary"})
 _SEALMINER_STATS: Final = frozenset({"MHS(Rated)", "Ctrl Board SN", "0 MHS(Sample)"})
 
 
@@ -63,11 +66,11 @@ def _by_words(replies: Replies) -> Firmware | None:
 
 def _by_stats(replies: Replies) -> Firmware | None:
     for row in stats_rows(replies):
-        if not _ANTMINER_STATS.isdisjoint(row):
+        if not row.keys().isdisjoint(_ANTMINER_STATS):
             return Firmware.ANTMINER
-        if not _SEALMINER_STATS.isdisjoint(row):
+        if not row.keys().isdisjoint(_SEALMINER_STATS):
             return Firmware.SEALMINER
-        if any(name[:5] == "MM ID" for name in row) or str(row.get("ID", "")).startswith("AV"):
+        if not row.keys().isdisjoint(_AVALON_STATS) or str(row.get("ID", "")).startswith("AV"):
             return Firmware.AVALON
         if str(row.get("ID", "")).startswith("SM") and "slot" in row:
             return Firmware.WHATSMINER
@@ -80,11 +83,11 @@ def _has_avalon_device(replies: Replies) -> bool:
 
 def _by_summary(replies: Replies) -> Firmware | None:
     summary, devices = summary_row(replies), device_rows(replies)
-    if not _WHATSMINER_COMMANDS.isdisjoint(replies) or not _WHATSMINER_SUMMARY.isdisjoint(summary):
+    if not replies.keys().isdisjoint(_WHATSMINER_COMMANDS) or not summary.keys().isdisjoint(_WHATSMINER_SUMMARY):
         return Firmware.WHATSMINER
     if any("Upfreq Complete" in row or "Effective Chips" in row or row.get("Name") == "SM" for row in devices):
         return Firmware.WHATSMINER
-    if "ThsThrottle" in summary or not _AURADINE_COMMANDS.isdisjoint(replies):
+    if "ThsThrottle" in summary or not replies.keys().isdisjoint(_AURADINE_COMMANDS):
         return Firmware.AURADINE
     return Firmware.WHATSMINER if _answers_like_btminer(replies) else None
 

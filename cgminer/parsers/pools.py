@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cgminer import plausible
 from cgminer.parsers.sections import Replies, Row, first, rows
@@ -21,43 +20,63 @@ _STATUSES: Final = {
 _TRUE: Final = (True, 1, "true", "True", "1", "Y")
 
 
+class PoolNames(NamedTuple):
+    position: str
+    url: str
+    user: str
+    status: str
+    active: str
+    priority: str
+    accepted: str
+    rejected: str
+    stale: str
+
+
+_NAMES: Final = PoolNames("POOL", "URL", "User", "Status", "Stratum Active", "Priority", "Accepted", "Rejected", "Stale")
+_NEW_API_NAMES: Final = PoolNames("index", "url", "user", "status", "stratum-active", "priority", "accepted", "rejected", "stale")
+
+
 def read_pools(replies: Replies) -> tuple[Pool, ...]:
     """Pools with an address; slots that were left empty are not pools. At most one is marked active."""
-    found = [(row, pool) for index, row in enumerate(rows(replies.get("pools"), "POOLS")) if (pool := _pool(row, index))]
+    found = rows(replies.get("pools"), "POOLS")
     if not found:
         return _pool_on_display(replies)
-    pools = [pool for _, pool in found]
-    if in_use := _in_use(found):
-        pools[pools.index(in_use)] = replace(in_use, active=True)
-    return tuple(pools)
+    names = _NEW_API_NAMES if "url" in found[0] else _NAMES
+    in_use = _in_use(found, names)
+    return tuple([pool for index, row in enumerate(found) if (pool := _pool(row, index, names, row is in_use)) is not None])
 
 
-def _pool(row: Row, index: int) -> Pool | None:
+def _pool(row: Row, index: int, names: PoolNames, active: bool) -> Pool | None:
     get = row.get
-    url = plausible.text(get("URL", get("url")), 255)
+    url = plausible.text(get(names.url), 255)
     if url is None:
         return None
-    position = plausible.small_count(get("POOL", get("index")))
+    position = plausible.small_count(get(names.position))
     return Pool(
         id=index if position is None else position,
         url=url,
-        user=plausible.text(get("User", get("user", get("account"))), 100),
-        status=_STATUSES.get(str(get("Status", get("status"))).lower(), PoolStatus.UNKNOWN),
-        priority=plausible.small_count(get("Priority", get("priority"))),
+        user=plausible.text(get(names.user), 100),
+        status=_status(get(names.status)),
+        active=active,
+        priority=plausible.small_count(get(names.priority)),
         group=plausible.small_count(get("GROUP")),
-        accepted_shares=plausible.counter(get("Accepted", get("accepted"))),
-        rejected_shares=plausible.counter(get("Rejected", get("rejected"))),
-        stale_shares=plausible.counter(get("Stale", get("stale"))),
+        accepted_shares=plausible.counter(get(names.accepted)),
+        rejected_shares=plausible.counter(get(names.rejected)),
+        stale_shares=plausible.counter(get(names.stale)),
     )
 
 
-def _in_use(found: list[tuple[Row, Pool]]) -> Pool | None:
+def _status(value: Any) -> PoolStatus:
+    return _STATUSES.get(value.lower(), PoolStatus.UNKNOWN) if type(value) is str else PoolStatus.UNKNOWN
+
+
+def _in_use(found: list[Row], names: PoolNames) -> Row | None:
     """The pool the miner says it works for. Firmware that never says it fails over in order: the first alive one by priority."""
-    flags: list[Any] = [row.get("Stratum Active", row.get("stratum-active")) for row, _ in found]
-    if any(flag is not None for flag in flags):
-        return next((pool for flag, (_, pool) in zip(flags, found, strict=True) if flag in _TRUE), None)
-    alive = [pool for _, pool in found if pool.status is PoolStatus.ALIVE]
-    return min(alive, key=lambda pool: pool.id if pool.priority is None else pool.priority, default=None)
+    configured = [row for row in found if plausible.text(row.get(names.url), 255)]
+    if any(row.get(names.active) is not None for row in configured):
+        return next((row for row in configured if row.get(names.active) in _TRUE), None)
+    alive = [row for row in configured if _status(row.get(names.status)) is PoolStatus.ALIVE]
+    return min(alive, key=lambda row: plausible.small_count(row.get(names.priority)) or 0, default=None)
 
 
 def _pool_on_display(replies: Replies) -> tuple[Pool, ...]:

@@ -11,17 +11,19 @@ from typing import Any, Final
 from cgminer import plausible
 from cgminer.parsers.sections import Row
 
-_UNITS: Final = (("GHS", 1.0), ("MHS", 1e-3), ("THS", 1e3), ("KHS", 1e-6), ("HS", 1e-9))
+_UNITS: Final = (("GHS", 1.0), ("MHS", 1e-3))
+_RARE_UNITS: Final = (("THS", 1e3), ("KHS", 1e-6), ("HS", 1e-9))
 _AVERAGES: Final = ("av", "AV", "avg", "30m", "15m", "5m", "1m")
 _SHORT: Final = ("5s", "20s", "30s", "30S", "1m", "5m", "15m", "30m")
 
 
-def _names(windows: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
-    return tuple((f"{unit} {window}", factor) for window in windows for unit, factor in _UNITS)
+def _names(windows: tuple[str, ...], units: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+    return tuple((f"{unit} {window}", factor) for window in windows for unit, factor in units)
 
 
-_AVERAGE_NAMES: Final = _names(_AVERAGES)
-_SHORT_NAMES: Final = (*_names(_SHORT[:4]), ("HS RT", 1e-3), *_names(_SHORT[4:]))
+# A row keeps to one unit, so the rare ones wait at the end.
+_AVERAGE_NAMES: Final = (*_names(_AVERAGES, _UNITS), *_names(_AVERAGES, _RARE_UNITS))
+_SHORT_NAMES: Final = (*_names(_SHORT[:4], _UNITS), ("HS RT", 1e-3), *_names(_SHORT[4:], _UNITS), *_names(_SHORT, _RARE_UNITS))
 _RATE_UNITS: Final = {"TH": 1e3, "GH": 1.0, "MH": 1e-3, "KH": 1e-6, "H": 1e-9, "TS": 1e3, "GS": 1.0, "MS": 1e-3, "KS": 1e-6, "S": 1e-9}
 
 

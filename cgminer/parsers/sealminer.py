@@ -27,7 +27,7 @@ def read(replies: Replies) -> Fields:
         maker="Sealminer",
         model=plausible.text(pick(version_row(replies), ("Type", "MODEL", "PROD")) or pick(stats, ("Model", "Type", "Miner Type"))),
         firmware_version=plausible.text(str(stats.get("Firmware") or ""), 50),
-        serial_number=plausible.text(pick(stats, ("Miner SN", "Ctrl Board SN"))),
+        serial_number=plausible.text(pick(stats, ("Ctrl Board SN", "Miner SN"))),
         mac_address=plausible.mac_address(stats.get("MAC")),
         hashrate_expected_ghs=_from_mhs(stats.get("MHS(Rated)")),
         power_consumption=plausible.watts(stats.get("PSU Input Power")),
@@ -76,7 +76,7 @@ def _board(stats: Row, index: int, sensors: list[float]) -> Board:
 def _error_codes(stats: Row) -> tuple[str, ...]:
     stated = stats.get("Error Code")
     words = str(stated).replace(",", " ").split() if type(stated) in (str, int) else []
-    return tuple(word for word in words if word not in ("0", "None", "none"))[:50]
+    return plausible.codes(word for word in words if word != "None")
 
 
 def _state(stats: Row, fields: Fields) -> MiningState | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 Row = Mapping[str, Any]
@@ -11,6 +12,8 @@ Fields = dict[str, Any]
 """The fields of a Snapshot gathered so far."""
 
 NOTHING: Final[Row] = {}
+MAX_ROWS: Final = 256
+"""More boards, pools or devices than any machine has; what lies beyond is not read."""
 
 
 def rows(reply: Row | None, *names: str) -> list[Row]:
@@ -20,9 +23,9 @@ def rows(reply: Row | None, *names: str) -> list[Row]:
     for name in names:
         value = reply.get(name)
         if type(value) is list:
-            return [row for row in value if type(row) is dict]
+            return [row for row in value[:MAX_ROWS] if type(row) is dict]
         if type(value) is dict:
-            inner = list(value.values())
+            inner = list(islice(value.values(), MAX_ROWS))
             return inner if inner and all(type(row) is dict for row in inner) else [value]
     return []
 

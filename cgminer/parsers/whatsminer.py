@@ -18,6 +18,7 @@ from cgminer.snapshot import Board, MiningState
 _FANS: Final = ("Fan Speed In", "Fan Speed Out", "Power Fanspeed")
 _TRUE: Final = (True, "true", "True", 1, "1")
 _MAX_ERRORS: Final = 50
+_SLOT_SENSORS: Final = tuple(f"temp_{sensor}" for sensor in range(1, 9))
 
 
 def read(replies: Replies) -> Fields:
@@ -49,12 +50,21 @@ def _read_boards(replies: Replies, devices: list[Row], factory: float | None, fi
     boards = tuple(
         replace(board, hashrate_ghs=plausible.sha256_ghs(board.hashrate_ghs, reference_ghs=share)) for board in device_boards(devices)
     )
-    keep(fields, boards=boards or tuple(_slot_board(row) for row in stats_rows(replies) if "slot" in row))
+    if boards:
+        keep(fields, boards=boards)
+        return
+    slots = [row for row in stats_rows(replies) if "slot" in row]
+    sensors = tuple([value for row in slots for value in _slot_sensors(row)])
+    keep(fields, boards=tuple(_slot_board(row) for row in slots), temperature_boards=sensors)
+
+
+def _slot_sensors(row: Row) -> list[float]:
+    return [found for name in _SLOT_SENSORS if (found := plausible.temperature(row.get(name))) is not None]
 
 
 def _slot_board(row: Row) -> Board:
     """Before `edevs` (2018-2019) each board was a row of `stats`, with its clocks and sensors but without its rate."""
-    sensors = [found for name in ("temp_1", "temp_2", "temp_now_max") if (found := plausible.temperature(row.get(name))) is not None]
+    sensors = _slot_sensors(row)
     chips, failed = plausible.small_count(row.get("chip_num")), plausible.small_count(row.get("err_chips"))
     return Board(
         id=plausible.small_count(row.get("slot")) or 0,
@@ -86,7 +96,7 @@ def _read_identity(replies: Replies, summary: Row, fields: Fields) -> None:
     keep(
         fields,
         firmware_version=plausible.text(firmware, 50),
-        api_version=plausible.text(version.get("api_ver"), 20),
+        api_version=plausible.text(str(version.get("api_ver") or "").removeprefix("whatsminer v"), 20),
         model=plausible.text(named),
         mac_address=plausible.mac_address(pick(info, ("mac",))),
         hostname=plausible.text(info.get("hostname")),
@@ -98,17 +108,17 @@ def _error_codes(replies: Replies, summary: Row) -> tuple[str, ...]:
     """Present errors only: `Factory Error Code` is history."""
     listed = list(_codes(message(replies.get("get_error_code")).get("error_code")))
     count = plausible.small_count(summary.get("Error Code Count"), _MAX_ERRORS) or 0
-    listed.extend(str(code) for index in range(count) if type(code := summary.get(f"Error Code {index}")) in (int, str))
-    return tuple(dict.fromkeys(code for code in listed if code))[:_MAX_ERRORS]
+    listed.extend(code for index in range(count) if type(code := summary.get(f"Error Code {index}")) in (int, str))
+    return plausible.codes(listed, _MAX_ERRORS)
 
 
-def _codes(value: Any) -> Iterator[str]:
+def _codes(value: Any) -> Iterator[Any]:
     """Codes as numbers, as `{"329": "2022-.."}`, or in turn with their times; a time has dashes and colons."""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, dict):
-            yield from (str(code) for code in item)
-        elif type(item) in (int, str) and str(item).strip().isdigit():
-            yield str(item).strip()
+            yield from item
+        elif type(item) is int or (type(item) is str and item.strip().isdigit()):
+            yield item
 
 
 def _state(replies: Replies) -> MiningState | None:

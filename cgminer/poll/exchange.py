@@ -28,7 +28,7 @@ class Exchange:
     `deadline` is the monotonic time at which the present stage, connecting or receiving, has taken too long.
     """
 
-    __slots__ = ("_address", "_buffer", "_receiving", "_request", "_selector", "_socket", "_timeouts", "deadline", "started")
+    __slots__ = ("_address", "_buffer", "_owner", "_receiving", "_request", "_selector", "_socket", "_timeouts", "deadline", "started")
 
     def __init__(
         self, address: Address, request: bytes, *, where: Endpoint, timeouts: Timeouts, selector: selectors.BaseSelector, owner: object
@@ -38,6 +38,7 @@ class Exchange:
         self._request = request
         self._timeouts = timeouts
         self._selector = selector
+        self._owner = owner
         self._buffer = bytearray()
         self._receiving = False
         self._socket = _connecting(address, where)
@@ -73,13 +74,11 @@ class Exchange:
             self._socket.send(self._request)
         except BlockingIOError:
             return
-        except (ConnectionResetError, BrokenPipeError) as error:
-            raise faults.hung_up(self._address) from error
         except OSError as error:
             raise faults.connection_failed(self._address, error) from error
         self._receiving = True
         self.deadline = time.monotonic() + self._timeouts.receive_s
-        self._selector.modify(self._socket, selectors.EVENT_READ, self._selector.get_key(self._socket).data)
+        self._selector.modify(self._socket, selectors.EVENT_READ, self._owner)
 
     def _receive(self) -> bytes | None:
         try:

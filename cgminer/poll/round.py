@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 
 from cgminer import faults, wire
 from cgminer.client import Timeouts
@@ -129,7 +129,7 @@ class Round:
         except Exception as bug:  # noqa: BLE001 - a parser's mistake about one strange reply must not cost the others their round
             self._finish(turn, error=MinerReplyError(f"{turn.target.address}: the reply could not be read ({bug!r}); please report it"))
         else:
-            self._ask(turn, wire.encode(command))
+            self._ask(turn, _request(command))
 
     def _ask(self, turn: Turn, request: bytes) -> None:
         assert turn.endpoint is not None
@@ -204,6 +204,8 @@ class Round:
         self._later(self._policy.retries.delay(turn.attempts - 1), partial(self._again.append, turn))
 
     def _finish(self, turn: Turn, *, answer: Answer | None = None, error: MinerError | None = None) -> None:
+        if turn.exchange:
+            self._hang_up(turn, turn.exchange)
         self._turns.discard(turn)
         self._left -= 1
         self._done.append(_outcome(turn, answer, error))
@@ -265,6 +267,11 @@ class Round:
         self._resolver.close()
         self._wakeup.close()
         self._selector.close()
+
+
+@lru_cache(maxsize=64)
+def _request(command: str) -> bytes:
+    return wire.encode(command)
 
 
 def _outcome(turn: Turn, answer: Answer | None, error: MinerError | None) -> Outcome:

@@ -49,11 +49,18 @@ class SimulatedFleet:
         self._server = FleetServer(
             self._miners.values(), latency=latency, restart_s=restart_s, on_control=self._record, one_listener=not _fits(len(specs))
         )
+        self._bound = False
         self._thread = threading.Thread(target=self._server.serve, name="simulated fleet", daemon=True)
 
+    def bind(self) -> None:
+        """Listen everywhere, without serving yet; nothing happens the second time. Raises FleetError."""
+        if not self._bound:
+            self._server.bind()
+        self._bound = True
+
     def start(self) -> None:
-        """Listen, then serve in a thread. Raises FleetError."""
-        self._server.bind()
+        """Listen, and serve in a thread. Raises FleetError."""
+        self.bind()
         self._thread.start()
 
     def stop(self) -> None:
@@ -61,8 +68,8 @@ class SimulatedFleet:
         self._thread.join()
 
     def serve_forever(self) -> None:
-        """Listen and serve in the calling thread, until it is interrupted. Raises FleetError."""
-        self._server.bind()
+        """Listen and serve in the calling thread, until KeyboardInterrupt. Raises FleetError."""
+        self.bind()
         self._server.serve()
 
     def miner(self, miner_id: str) -> SimulatedMiner:

@@ -86,6 +86,7 @@ def build_fleet(
     """`count` miners on consecutive loopback addresses, or on consecutive ports of 127.0.0.1 where the system has but that one.
 
     `shares` gives the part of the fleet in each state that is not healthy (`{State.DEAD: 0.05}`); who is hit depends on `seed`.
+    Raises ValueError for a first address that is not one of loopback.
     """
     states = _states(count, shares or {}, random.Random(seed))
     names = itertools.cycle(_spread(models))
@@ -126,8 +127,10 @@ def _spread(models: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def _places(first_address: str, port: int) -> Iterator[tuple[str, int]]:
+    first = ipaddress.IPv4Address(first_address)
+    if not first.is_loopback:
+        raise ValueError("simulated miners live on loopback addresses (127.x.y.z) only")
     if _can_bind(first_address):
-        first = ipaddress.IPv4Address(first_address)
         return ((str(first + offset), port) for offset in itertools.count())
     return (("127.0.0.1", port + offset) for offset in itertools.count())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import sin
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ def _board(values: dict[str, Any], board: int, miner: SimulatedMiner, *, rate: f
     values[f"chip{board}"] = chip
     values[f"pcbs{board}"] = f"{pcb - 9}-{pcb - 7}-{pcb}-{pcb - 1}" if pcb else "0-0-0-0"
     values[f"chips{board}"] = f"{chip - 9}-{chip - 7}-{chip}-{chip - 1}" if chip else "0-0-0-0"
+    values[f"each_chip{board}"] = _each_chip(pcb, chip, miner.model.chips if fitted else 0)
     values[f"acn{board}"] = miner.model.chips if fitted else 0
     values[f"acs{board}"] = miner.chip_map if fitted else ""
     values[f"freq{board}"] = miner.model.frequency_mhz if fitted else 0
@@ -86,6 +88,11 @@ def _board(values: dict[str, Any], board: int, miner: SimulatedMiner, *, rate: f
     values[f"accepted{board}"] = values["accepted"] // miner.model.boards
     values[f"sn{board}"] = f"{miner.spec.serial_number}B{board}"
     values["chip_max"] = max(values["chip_max"], chip)
+
+
+@lru_cache(maxsize=2_000)
+def _each_chip(coolest: int, hottest: int, chips: int) -> str:
+    return "".join(f" {coolest + index % (hottest - coolest + 1):3d}" for index in range(chips))
 
 
 def _pcb_temperature(miner: SimulatedMiner, fitted: bool) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cgminer.simulator import MinerSpec, State, build_fleet
@@ -73,9 +73,9 @@ def _named(specs: list[MinerSpec], zone: str) -> list[MinerSpec]:
     ]
 
 
-def free_port(count: int) -> int | None:
-    """The first of PORTS on which every miner of such a fleet can listen; None when none is left."""
-    return next((port for port in PORTS if all(_is_free(spec) for spec in build_fleets(count, port=port).specs)), None)
+def free_port(count: int, *, ports: Sequence[int] = PORTS) -> int | None:
+    """The first of `ports` on which every miner of such a fleet can listen; None when none is left."""
+    return next((port for port in ports if all(_is_free(spec) for spec in build_fleets(count, port=port).specs)), None)
 
 
 def _is_free(spec: MinerSpec) -> bool:

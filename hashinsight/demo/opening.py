@@ -17,7 +17,6 @@ from hashinsight.supervisor import Supervisor
 from hashinsight.up import heartbeat_path
 from hashinsight.web import url_of, web_trouble
 from telemetry.models import MinerTelemetryLive
-from telemetry.tasks import enqueue_polls
 
 PATIENCE_S = 90.0
 LOOK_EVERY_S = 0.5
@@ -53,8 +52,7 @@ class Opening(threading.Thread):
                 return
             self._say("  the web server answers")
             if self._wait(heartbeat_path().exists, "The cluster of background workers"):
-                self._say("  the background workers are there; first poll of the north site ...")
-                enqueue_polls()
+                self._say("  the background workers are there; reading the miners ...")
                 self._watch_readings()
             if not self._supervisor.stopping:
                 self._introduce()

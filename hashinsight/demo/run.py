@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 
+from cgminer.simulator import State
 from hashinsight import up
 from hashinsight.demo.farm import foreign_sites, load_farm, provide_collector_key, provide_operator
 from hashinsight.demo.fleets import PORTS, Fleets, build_fleets, free_port
 from hashinsight.demo.opening import Opening
 from hashinsight.demo.world import World
-from hashinsight.instance import Instance
+from hashinsight.instance import CannotStart, Instance
 from hashinsight.supervisor import Program, Supervisor
 from hashinsight.web import listen, url_of
 
@@ -22,7 +26,7 @@ STOP_ALLOWANCE_S = 5.0
 
 
 class Demo:
-    """One run. Making it claims the directory and the port: it raises AlreadyRunning or AddressUnusable before anything is changed."""
+    """One run. Making it claims the directory and the port: it raises CannotStart before anything is changed."""
 
     def __init__(self, world: World, *, host: str, port: int, miners: int, say: Callable[[str], object]) -> None:
         self._world = world
@@ -36,15 +40,16 @@ class Demo:
         self._password: str | None = None
 
     def prepare(self, *, fresh: bool) -> None:
-        """Database, farm, key and operator. Raises NotReady."""
+        """Database, farm, key and operator. Raises CannotStart."""
         if strangers := foreign_sites():
-            raise up.NotReady(
+            raise CannotStart(
                 f"{self._world.database} holds sites that are not the demo's ({', '.join(strangers[:3])}). "
                 f"Move it away, or give the demo a directory of its own: HASHINSIGHT_DATA_DIR=demo-data scripts/demo"
             )
         if fresh:
             connection.close()
             self._world.erase()
+        _log_to(self._world.log)
         up.prepare(self._say)
         self._say(f"Setting up a farm of {self._miners} simulated miners ...")
         load_farm(self._fleets)
@@ -55,7 +60,6 @@ class Demo:
     def run(self) -> None:
         """Until Ctrl-C or TERM."""
         with self._world.log.open("ab", buffering=0) as output:
-            _log_to(self._world.log)
             supervisor = Supervisor(
                 self._programs(),
                 instance=self._instance,
@@ -83,24 +87,33 @@ class Demo:
     def _programs(self) -> list[Program]:
         fleet = ("--miners", str(self._miners), "--port", str(self._miner_port))
         key_file, url = str(self._world.collector_key), url_of(self._listener)
-        return [
-            Program(name="miners", arguments=("hashinsight.demo.simulator", *fleet)),
-            *up.programs(self._listener, web_workers=WEB_WORKERS, with_cluster=True),
-            Program(name="collector", arguments=("hashinsight.demo.collector", *fleet, "--url", url, "--key-file", key_file)),
-        ]
+        miners = Program(name="miners", arguments=("hashinsight.demo.simulator", *fleet))
+        collector = Program(name="collector", arguments=("hashinsight.demo.collector", *fleet, "--url", url, "--key-file", key_file))
+        web, cluster = up.programs(self._listener, web_workers=WEB_WORKERS, with_cluster=True)
+        # A poll before the miners listen would find every one of them offline.
+        return [miners, web, replace(cluster, may_start=self._miners_listen), replace(collector, may_start=self._miners_listen)]
+
+    def _miners_listen(self) -> bool:
+        healthy = next(spec for spec in self._fleets.north if spec.state is State.HEALTHY)
+        try:
+            socket.create_connection((healthy.host, healthy.port), timeout=0.2).close()
+        except OSError:
+            return False
+        return True
 
     def _free_miner_port(self) -> int:
         port = free_port(self._miners)
         if port is None:
-            raise up.NotReady(
+            raise CannotStart(
                 f"The simulated miners find no free port on the loopback addresses (tried {', '.join(map(str, PORTS))}). "
                 f"Stop other demos on this machine, or start with fewer: --miners 50"
             )
         return port
 
 
-def _log_to(path: object) -> None:
-    """The supervisor's own events join those of its programs: the terminal is for the address and the login."""
+def _log_to(path: Path) -> None:
+    """Events of this process join those of its programs: the terminal is for the address and the login."""
+    file = path.open("a", buffering=1)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(open(str(path), "a", buffering=1))  # noqa: SIM115 - open until the process ends
+            handler.setStream(file)

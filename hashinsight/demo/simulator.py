@@ -14,10 +14,12 @@ def main() -> None:
     parser.add_argument("--miners", type=int, required=True)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
+    fleet = SimulatedFleet(build_fleets(options.miners, port=options.port).specs)
     try:
-        SimulatedFleet(build_fleets(options.miners, port=options.port).specs).serve_forever()
+        fleet.bind()
     except FleetError as error:
         sys.exit(str(error))
+    fleet.serve_forever()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from django.db import IntegrityError
+
 from telemetry.storage import columns
 
 Row = tuple[Any, ...]
@@ -46,5 +48,5 @@ class Storage(Protocol):
     def take_turns(self, name: str) -> None:
         """Wait until no other transaction holds `name`, and hold it to the end of this one."""
 
-    def make_room(self, timestamps: Iterable[datetime]) -> bool:
-        """Make the partitions that readings of these times lack; False when none was missing."""
+    def make_room(self, refusal: IntegrityError, timestamps: Iterable[datetime]) -> bool:
+        """Make the partitions that readings of these times lack, if it is for them that the database refused; True: try again."""

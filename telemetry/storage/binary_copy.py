@@ -39,25 +39,24 @@ def time_value(moment: datetime) -> int:
 
 
 class RowEncoder:
-    """Encodes rows whose columns of fixed size come first and whose texts come last."""
+    """Encodes rows whose columns of fixed size come first (times as `time_value`) and whose texts come last."""
 
-    def __init__(self, fixed: Sequence[str], texts: int) -> None:
-        self.formats = tuple(FIXED[kind] for kind in fixed)
-        self.count = len(fixed) + texts
+    def __init__(self, kinds: Sequence[str], texts: int) -> None:
+        self.formats = tuple(FIXED[kind] for kind in kinds)
+        self.count = len(kinds) + texts
         self._packer = lru_cache(maxsize=1024)(self._make_packer)
 
-    def encode(self, rows: Iterable[tuple[Sequence[Any], Sequence[str | None]]]) -> bytes:
-        """`rows` are pairs: the fixed values (times as `time_value`), then the texts."""
-        packer = self._packer
-        texts = _Texts()
+    def encode(self, rows: Iterable[tuple[Any, ...]], *, fixed: int) -> bytes:
+        encoded = _Texts().__getitem__
         parts = [HEADER]
-        for fixed, words in rows:
-            parts.append(packer(tuple([value is None for value in fixed]))(fixed))
-            parts.extend([texts[word] for word in words])
+        for row in rows:
+            numbers = row[:fixed]
+            parts.append(self._packer(tuple([value is None for value in numbers]))(numbers))
+            parts += map(encoded, row[fixed:])
         parts.append(TRAILER)
         return b"".join(parts)
 
-    def _make_packer(self, nulls: tuple[bool, ...]) -> Callable[[Sequence[Any]], bytes]:
+    def _make_packer(self, nulls: tuple[bool, ...]) -> Callable[[tuple[Any, ...]], bytes]:
         """A function for rows with NULL in just these places; real rows come in a few such patterns, so each is made once."""
         sizes = tuple(-1 if null else struct.calcsize(">" + code) for null, code in zip(nulls, self.formats, strict=True))
         pack = struct.Struct(">h" + "".join("i" if null else "i" + code for null, code in zip(nulls, self.formats, strict=True))).pack
@@ -66,7 +65,7 @@ class RowEncoder:
             places += [1 + index] if null else [1 + index, 1 + len(sizes) + index]
         arrange = itemgetter(*places)
         constants = (self.count, *sizes)
-        return lambda fixed: pack(*arrange((*constants, *fixed)))
+        return lambda values: pack(*arrange(constants + values))
 
 
 class _Texts(dict[str | None, bytes]):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -12,28 +13,31 @@ from telemetry.readings import Reading
 from telemetry.storage import columns
 from telemetry.storage.base import Row
 
-_measurements = attrgetter(*columns.MEASUREMENTS)
-_facts = attrgetter(*columns.LIVE_ONLY[1:])
-_lists = attrgetter(*columns.DETAIL_ONLY)
-_NO_FACTS = (None,) * len(columns.LIVE_ONLY)
-_NO_LISTS = (None,) * len(columns.DETAIL_ONLY)
+_numbers = attrgetter(*columns.NUMBERS)
+_words = attrgetter(*columns.WORDS)
+_facts = attrgetter(*columns.FACTS)
+_lists = attrgetter(*columns.LISTS)
+_NO_FACTS = (None,) * len(columns.FACTS)
+_NO_LISTS = (None,) * len(columns.LISTS)
 _encode = msgspec.json.Encoder().encode
 
 
 def rows_of(readings: Iterable[Reading], *, miner_keys: Mapping[str, int]) -> list[Row]:
     """One row a reading, ordered by miner and time; facts and lists only where the live and the detail row come from."""
-    keyed = sorted(((miner_keys[reading.miner_id], reading.timestamp, reading) for reading in readings), key=_by_miner_and_time)
+    keyed = sorted([(miner_keys[reading.miner_id], reading.timestamp, reading) for reading in readings])
     rows: list[Row] = []
-    start = 0
-    for position, (key, _, _) in enumerate(keyed, start=1):
-        if position == len(keyed) or keyed[position][0] != key:
-            rows.extend(_rows_of_miner(key, [item[2] for item in keyed[start:position]]))
-            start = position
+    for key, items in groupby(keyed, itemgetter(0)):
+        of_miner = [item[2] for item in items]
+        rows += [_only_row(key, of_miner[0])] if len(of_miner) == 1 else _rows_of_miner(key, of_miner)
     return rows
 
 
-def _by_miner_and_time(item: tuple[int, Any, Reading]) -> tuple[int, Any]:
-    return item[:2]
+def _only_row(key: int, reading: Reading) -> Row:
+    """The row of a miner with one reading in the batch, which is nearly every miner."""
+    if not reading.online:
+        return (True, False, key, reading.timestamp, None, *_numbers(reading), *_words(reading), *_facts(reading), *_NO_LISTS)
+    at = reading.timestamp
+    return (True, True, key, at, at, *_numbers(reading), *_words(reading), *_facts(reading), *_json(reading))
 
 
 def _rows_of_miner(key: int, readings: Sequence[Reading]) -> list[Row]:
@@ -42,22 +46,21 @@ def _rows_of_miner(key: int, readings: Sequence[Reading]) -> list[Row]:
     listed = next((reading for reading in reversed(readings) if reading.online), None)
     rows = []
     for reading in readings:
-        facts = (listed and listed.timestamp, *_known_facts(readings)) if reading is newest else _NO_FACTS
-        lists = tuple([_json(value) for value in _lists(reading)]) if reading is listed else _NO_LISTS
-        rows.append((reading is newest, reading is listed, key, reading.timestamp, *_measurements(reading), *facts, *lists))
+        facts = _known_facts(readings) if reading is newest else _NO_FACTS
+        last_online = listed.timestamp if listed and reading is newest else None
+        lists = _json(reading) if reading is listed else _NO_LISTS
+        flags = (reading is newest, reading is listed)
+        rows.append((*flags, key, reading.timestamp, last_online, *_numbers(reading), *_words(reading), *facts, *lists))
     return rows
 
 
 def _known_facts(readings: Sequence[Reading]) -> tuple[Any, ...]:
-    facts = _facts(readings[-1])
-    if len(readings) == 1:
-        return facts
-    earlier = [_facts(reading) for reading in reversed(readings[:-1])]
+    newest, *earlier = [_facts(reading) for reading in reversed(readings)]
     return tuple(
-        next((facts[index] for facts in [facts, *earlier] if facts[index] is not None), None) if name in columns.KEPT else facts[index]
-        for index, name in enumerate(columns.LIVE_ONLY[1:])
+        next((facts[index] for facts in (newest, *earlier) if facts[index] is not None), None) if name in columns.KEPT else newest[index]
+        for index, name in enumerate(columns.FACTS)
     )
 
 
-def _json(value: Any) -> str:
-    return _encode(value).decode() if value else columns.EMPTY_LIST
+def _json(reading: Reading) -> list[str]:
+    return [_encode(value).decode() if value else columns.EMPTY_LIST for value in _lists(reading)]

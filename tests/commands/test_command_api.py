@@ -183,4 +183,7 @@ def test_stats_count_by_type_and_state(client, site):
     client.force_login(make_superuser())
     stats = client.get("/api/collector/commands/stats").json()
     assert stats["open"] == 1
-    assert {(row["command"], row["status"], row["count"]) for row in stats["by_command"]} == {("restart", "pending", 1), ("reboot", "failed", 1)}
+    assert {(row["command"], row["status"], row["count"]) for row in stats["by_command"]} == {
+        ("restart", "pending", 1),
+        ("reboot", "failed", 1),
+    }

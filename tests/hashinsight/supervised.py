@@ -1,4 +1,4 @@
-"""`manage.py up` as a child process of a test, and the processes it started."""
+"""`manage.py up` or `manage.py demo` as a child process of a test, and the processes it started."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ import psutil
 from tests.servers import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+CLUSTER_WORKERS = 2
 START_S = 60.0
 
 
-class Up:
+class Supervised:
     """One supervisor with a data directory of its own, by which all its descendants are found, orphans too."""
 
-    def __init__(self, environment: Mapping[str, str], data: Path, *arguments: str, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, command: str, environment: Mapping[str, str], data: Path, *arguments: str, web_workers: int) -> None:
+        self.port = free_port()
         self.data = data
         self.log = data.parent / f"{data.name}.log"
-        self._environment = {**environment, "HASHINSIGHT_DATA_DIR": str(data), "HASHINSIGHT_CLUSTER_WORKERS": "2"}
-        self._command = [sys.executable, "manage.py", "up", "--port", str(self.port), *arguments]
+        self._web_workers = web_workers
+        self._environment = {**environment, "HASHINSIGHT_DATA_DIR": str(data), "HASHINSIGHT_CLUSTER_WORKERS": str(CLUSTER_WORKERS)}
+        self._command = [sys.executable, "manage.py", command, "--port", str(self.port), *arguments]
         self.supervisor: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Self:
-        with self.log.open("ab") as log:
-            self.supervisor = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
-        return self
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
 
     def __enter__(self) -> Self:
-        return self.start()
+        with self.log.open("wb") as log:
+            self.supervisor = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+        return self
 
     def __exit__(self, *error: object) -> None:
         for process in self.processes():
@@ -42,6 +45,9 @@ class Up:
         if self.supervisor:
             self.supervisor.wait()
         sys.stdout.write(self.log.read_text())
+
+    def lines(self) -> list[str]:
+        return self.log.read_text().splitlines()
 
     def processes(self) -> list[psutil.Process]:
         """The supervisor and everything that lives and was started by it or below it."""
@@ -56,27 +62,34 @@ class Up:
         """The processes that the leader forked."""
         return [child for leader in self.leaders(word) for child in leader.children(recursive=True)]
 
-    def is_complete(self) -> bool:
-        """Supervisor, gunicorn with two workers, guard with two workers, monitor and pusher: those, and no more."""
+    def is_complete(self, *others: str) -> bool:
+        """Supervisor, gunicorn with its workers, guard with workers, monitor and pusher, and one each of `others`: those and no more."""
         try:
-            parts = [
-                len(self.leaders("gunicorn")),
-                len(self.members("gunicorn")),
-                len(self.leaders("qcluster")),
-                len(self.members("qcluster")),
-            ]
-            return parts == [1, 2, 1, 4] and len(self.processes()) == 9
+            web = (len(self.leaders("gunicorn")), len(self.members("gunicorn")))
+            cluster = (len(self.leaders("qcluster")), len(self.members("qcluster")))
+            beside = [len(self.leaders(word)) for word in others]
+            expected = 1 + 1 + self._web_workers + 1 + CLUSTER_WORKERS + 2 + len(others)
+            parts_are_there = web == (1, self._web_workers) and cluster == (1, CLUSTER_WORKERS + 2) and all(n == 1 for n in beside)
+            return parts_are_there and len(self.processes()) == expected
         except psutil.NoSuchProcess:
             return False
 
-    def wait_until_complete(self) -> None:
-        wait_until(self.is_complete, timeout_s=START_S, what="all processes of `up`, and only those")
+    def wait_until_complete(self, *others: str) -> None:
+        wait_until(lambda: self.is_complete(*others), timeout_s=START_S, what="all processes, and only those")
 
     def interrupt(self) -> int:
         """Ctrl-C; returns the exit code."""
         assert self.supervisor
         self.supervisor.send_signal(signal.SIGINT)
         return self.supervisor.wait(30)
+
+
+def kill(process: psutil.Process) -> None:
+    """kill -9, and wait until it is gone."""
+    process.kill()
+    wait_until(
+        lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, timeout_s=5, what="the end of a killed process"
+    )
 
 
 def _data_directory(process: psutil.Process) -> str | None:

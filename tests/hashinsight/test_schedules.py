@@ -3,14 +3,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.test import override_settings
+from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.scheduler import scheduler
 from django_q.tasks import async_task
 
-from hashinsight.schedules import ALLOWED_CALLABLES, JOBS, CallableRefused, Job, refused, sync, validate_callable
+from hashinsight.schedules import ALLOWED_CALLABLES, JOBS, CallableRefused, Job, refused, sync
 from resilience.models import JobLease
 from tests.makers import NOON
 
@@ -86,7 +86,7 @@ def test_every_scheduled_callable_exists():
 
 @pytest.mark.django_db(transaction=True)  # the scheduler closes the connection it finds
 def test_scheduler_queues_the_jobs_of_the_code():
-    sync(now=NOON)
+    sync(now=timezone.now())  # the scheduler counts its way from there to the clock's time, minute by minute
     scheduler()
     assert "telemetry.tasks.enqueue_polls" in {task["func"] for task in queued()}
 
@@ -94,8 +94,8 @@ def test_scheduler_queues_the_jobs_of_the_code():
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("bad", [{"func": "os.system", "args": "('id',)"}, {"func": "telemetry.tasks.enqueue_polls", "hook": "os.system"}])
 def test_schedule_of_any_other_function_or_hook_is_refused_and_the_rest_still_runs(bad: dict):
-    Schedule.objects.create(name="evil", next_run=NOON - timedelta(hours=1), **bad)
-    sync(now=NOON)
+    Schedule.objects.create(name="evil", next_run=timezone.now() - timedelta(minutes=1), **bad)
+    sync(now=timezone.now())
     scheduler()
     tasks = {task["group"]: task for task in queued()}
     assert tasks["evil"]["func"] == "hashinsight.schedules.refused"
@@ -111,12 +111,6 @@ def test_function_object_that_is_not_on_the_list_is_refused():
 def test_refused_task_fails_with_the_name_of_what_was_not_run():
     with pytest.raises(CallableRefused, match=r"os\.system is not in"):
         refused("os.system")
-
-
-def test_schedule_form_accepts_only_what_is_on_the_list():
-    validate_callable("telemetry.tasks.enqueue_polls")
-    with pytest.raises(ValidationError, match=r"os\.system"):
-        validate_callable("os.system")
 
 
 def test_sync_command_says_what_it_did_and_leaves_a_heartbeat(capsys: pytest.CaptureFixture[str]):

@@ -67,6 +67,12 @@ def test_port_is_the_usual_one_when_the_file_names_none(site: Site):
     assert Miner.objects.get().port == 4028
 
 
+def test_port_in_the_address_of_an_existing_miner_is_stored(site: Site):
+    make_miner(site, "A-1", ip_address="10.0.0.1", port=4028)
+    imported(site, "miner_id,ip_address\nA-1,10.0.0.1:4029\n")
+    assert Miner.objects.get().port == 4029
+
+
 def test_existing_miner_is_updated_and_an_empty_cell_or_absent_column_leaves_its_value(site: Site):
     miner = make_miner(site, "A-1", ip_address="10.0.0.9", zone="Z1", rack="R9", notes="noisy fan")
     plan = imported(site, "miner_id,ip_address,zone,serial\nA-1,10.0.0.1,,SN1\n")
@@ -183,7 +189,7 @@ def test_dry_run_says_what_would_happen_and_stores_nothing(tmp_path: Path, capsy
 
 
 def test_unknown_site_names_the_known_ones(site: Site, tmp_path: Path):
-    with pytest.raises(CommandError, match=r"no site B \(known: A\)"):
+    with pytest.raises(CommandError, match=r"no site 'B'\. Known sites: A"):
         call_command("import_miners", write(tmp_path, "miner_id,ip_address\n"), "--site", "B")
 
 

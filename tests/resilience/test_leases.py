@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
-from resilience.leases import LeaseTaken, RunTooLate, acquire, forget_jobs, job_lease, record_success, refuse_late
+from resilience.leases import LeaseTaken, RunTooLate, acquire, forget_jobs, job_lease, leased_job, record_success, refuse_late
 from resilience.models import JobLease
 from tests.makers import NOON
 
@@ -98,6 +99,22 @@ def test_run_that_was_done_since_it_was_asked_for_is_coalesced():
     with pytest.raises(LeaseTaken, match="just done"):
         acquire("poll:A", ttl_s=60, now=later(5), enqueued_at=later(1))
     assert acquire("poll:A", ttl_s=60, now=later(5), enqueued_at=later(4))
+
+
+def test_leased_task_returns_and_records_its_result_as_one_line():
+    @leased_job("expire", ttl_s=60)
+    def expire() -> int:
+        return 7
+
+    assert expire() == "7"
+    assert JobLease.objects.get(name="expire").result == "7"
+
+
+def test_leased_task_beside_another_run_does_nothing_and_says_so():
+    ran = []
+    acquire("expire", ttl_s=60, now=timezone.now())
+    assert "already running" in leased_job("expire", ttl_s=60)(lambda: ran.append(1))()
+    assert ran == []
 
 
 def test_run_within_the_grace_is_not_late():

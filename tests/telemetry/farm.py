@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,3 +67,11 @@ def store(site: Site, *readings: Reading, at: datetime | None = None, upload: Up
 def an_upload(received: int = 1, **fields: Any) -> Upload:
     values: dict[str, Any] = {"key_id": None, "client_address": "10.0.0.2", "size_bytes": 600, "received": received}
     return Upload(**(values | fields))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Poll `condition`; a test that waits longer fails."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {condition.__name__}"
+        time.sleep(0.02)

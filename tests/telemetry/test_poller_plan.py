@@ -16,7 +16,7 @@ from telemetry import tasks
 from telemetry.models import MinerTelemetryHistory, MinerTelemetryLive
 from telemetry.poll_plan import DueRound, Shard, due_rounds, shards_for
 from tests.makers import NOON, make_miner, make_miners, make_site
-from tests.servers import free_port
+from tests.servers import free_port, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -119,9 +119,14 @@ def test_cluster_polls_what_was_enqueued(child_environment: dict[str, str]):
     make_miner(site, "m1", ip_address=spec.host, port=spec.port)
     tasks.enqueue_polls()
     with SimulatedFleet([spec]):
-        subprocess.run(
-            [sys.executable, "manage.py", "qcluster", "--run-once"], env=child_environment, check=True, timeout=60, capture_output=True
-        )
+        cluster = subprocess.Popen([sys.executable, "manage.py", "qcluster"], env=child_environment)
+        try:
+            wait_until(
+                JobLease.objects.filter(name="poll:A", succeeded_at__isnull=False).exists, timeout_s=30, what="a round by the cluster"
+            )
+        finally:
+            cluster.terminate()
+            cluster.wait(timeout=30)
     assert MinerTelemetryLive.objects.get().online
     assert MinerTelemetryHistory.objects.count() == 1
     assert JobLease.objects.get(name="poll:A").result.startswith("1 polled, 1 online")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 
 from miners.models import Miner
-from telemetry import rollups
 from telemetry.models import (
     MinerRollup1d,
     MinerRollup1h,
@@ -17,7 +19,7 @@ from telemetry.models import (
     SiteRollup5m,
 )
 from telemetry.rollups import roll_up
-from tests.telemetry.farm import NOON, make_site, minute, reading, store
+from tests.telemetry.farm import NOON, make_site, minute, reading, store, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -167,21 +169,38 @@ def test_nothing_is_left_due_once_all_is_closed():
     assert not RollupDue.objects.exists()
 
 
-def test_readings_that_arrive_while_their_bucket_is_rolled_up_leave_it_due(monkeypatch):
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_readings_that_are_committed_while_their_bucket_is_rolled_up_leave_it_due():
     site = make_site()
     store(site, reading(at=minute(0)))
-    original = rollups._write
+    written = threading.Event()
 
-    def write_while_another_uploads(*args, **kwargs):
-        original(*args, **kwargs)
-        monkeypatch.setattr(rollups, "_write", original)
-        store(site, reading(at=minute(1)), at=minute(1))
+    def upload():
+        with transaction.atomic():
+            store(site, reading(at=minute(1)))
+            written.set()
+            wait_until(rolling_up_waits)  # for the note that this transaction holds
+        connection.close()
 
-    monkeypatch.setattr(rollups, "_write", write_while_another_uploads)
-    roll_up(minute(10))
-    assert MinerRollup5m.objects.get().samples == 1
+    def roll_up_beside_it():
+        written.wait(10)
+        roll_up(minute(10))
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        for each in [pool.submit(roll_up_beside_it), pool.submit(upload)]:
+            each.result(timeout=60)
+    assert RollupDue.objects.filter(resolution="5m").exists()
     roll_up(minute(10))
     assert MinerRollup5m.objects.get().samples == 2
+
+
+def rolling_up_waits():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE FROM %rollup_due%'")
+        return cursor.fetchone() is not None
 
 
 def test_a_roll_up_survives_the_readings_it_came_from():

@@ -12,9 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hashinsight.demo.run import Demo
 from hashinsight.demo.world import MARK, World
-from hashinsight.instance import AlreadyRunning
-from hashinsight.up import NotReady, interruptible
-from hashinsight.web import AddressUnusable
+from hashinsight.instance import CannotStart
+from hashinsight.up import interruptible
 
 MOST_MINERS = 5_000
 
@@ -44,7 +43,7 @@ class Command(BaseCommand):
                 demo = Demo(world, host=host, port=port, miners=miners, say=self.say)
                 demo.prepare(fresh=fresh)
             demo.run()
-        except (AlreadyRunning, AddressUnusable, NotReady) as error:
+        except CannotStart as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             raise CommandError("Stopped before it was ready. scripts/demo goes on from there.", returncode=130) from None

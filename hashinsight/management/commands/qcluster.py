@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from hashinsight.cluster import ClusterBroken, run_cluster
 
@@ -15,5 +16,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             run_cluster()
-        except ClusterBroken as broken:
-            raise CommandError(f"The cluster ended itself: {broken}. `manage.py up` starts it again.") from None
+        except ClusterBroken:
+            sys.exit(1)  # it was logged with its reason

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hashinsight import up
-from hashinsight.instance import AlreadyRunning, Instance
+from hashinsight.instance import CannotStart, Instance
 from hashinsight.supervisor import Supervisor
-from hashinsight.web import AddressUnusable, listen, url_of
+from hashinsight.web import listen, url_of
 
 
 def at_least_one(text: str) -> int:
@@ -30,13 +30,13 @@ class Command(BaseCommand):
         parser.add_argument("--no-cluster", action="store_true", help="the web server only: the background workers run elsewhere")
 
     def handle(self, *args: Any, host: str, port: int, web_workers: int, no_cluster: bool, **options: Any) -> None:
-        instance = Instance(up.run_directory())
         try:
             with up.interruptible():
+                instance = Instance(up.run_directory())
                 leftovers = instance.claim()
                 listener = listen(host, port)
                 up.prepare(self.stdout.write)
-        except (AlreadyRunning, AddressUnusable, up.NotReady) as error:
+        except CannotStart as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             raise CommandError("Stopped before it was ready.", returncode=130) from None

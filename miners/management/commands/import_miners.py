@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from miners.inventory import ImportPlan, apply_import, plan_import
 from miners.inventory_file import UnreadableFile, read_table
+from sites.management.sites import site_by_code
 from sites.models import Site
 
 MOST_ERRORS_SHOWN = 100
@@ -56,8 +57,7 @@ def _site(code: str, *, may_create: bool) -> Site:
     if site:
         return site
     if not may_create:
-        known = ", ".join(Site.objects.values_list("code", flat=True)) or "none yet"
-        raise CommandError(f"There is no site {code} (known: {known}). Check the code or add --create-site.")
+        return site_by_code(code)  # says which sites there are
     site = Site(code=code, name=code)
     try:
         site.full_clean()

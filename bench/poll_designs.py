@@ -1,0 +1,162 @@
+"""The ways of polling a farm that `bench/poll` compares. Each reads every miner once and says what that took."""
+
+from __future__ import annotations
+
+import resource
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from cgminer.address import Address
+from cgminer.client import MinerClient
+from cgminer.errors import MinerError
+from cgminer.parsers import parse_snapshot
+from cgminer.poll import Outcome, RoundPolicy, Target, poll_in_batches
+from cgminer.reading import JOINED
+from cgminer.simulator import MinerSpec
+from cgminer.snapshot import Snapshot
+from cgminer.wire import encode
+
+Store = Callable[[list[Outcome]], None]
+"""Takes each batch of outcomes as it comes, in the calling thread."""
+
+REFERENCE_THREADS = 20
+KNOWN_DEAD = 3
+BATCH, FLUSH_S = 2_000, 0.5
+"""As the poller stores them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One round. `answered_s` is when the last miner that answered had been read (and stored), `cpu_s` counts every polling process."""
+
+    design: str
+    miners: int
+    answered: int
+    round_s: float
+    answered_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+class Stopwatch:
+    """Measures from its making to `measured`."""
+
+    def __init__(self) -> None:
+        self._cpu = cpu_seconds()
+        self._started = time.monotonic()
+        self._last_answer = self._started
+        self._answered = 0
+
+    def answer(self, count: int) -> None:
+        if count:
+            self._answered += count
+            self._last_answer = time.monotonic()
+
+    def measured(self, design: str, miners: int, *, processes: int = 1) -> Measured:
+        return Measured(
+            design=design,
+            miners=miners,
+            answered=self._answered,
+            round_s=time.monotonic() - self._started,
+            answered_s=self._last_answer - self._started,
+            cpu_s=cpu_seconds() - self._cpu,
+            peak_mb=peak_megabytes(processes),
+        )
+
+
+def cpu_seconds() -> float:
+    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def peak_megabytes(processes: int) -> float:
+    """Of this process, and as much for each of its polling processes as the largest of them took."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    largest_child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (own + (processes * largest_child if processes > 1 else 0)) / 1024
+
+
+def one_selector(specs: Sequence[MinerSpec], *, processes: int, store: Store) -> list[Measured]:
+    """Ours: a first round that knows nothing of the miners, and one that remembers the first."""
+    first: dict[str, Outcome] = {}
+    return [
+        _selector_round("ours, first round", specs, first, processes=processes, store=store),
+        _selector_round("ours, next round", specs, first, processes=processes, store=store),
+    ]
+
+
+def _selector_round(design: str, specs: Sequence[MinerSpec], known: dict[str, Outcome], *, processes: int, store: Store) -> Measured:
+    targets = [_target(spec, known.get(spec.miner_id)) for spec in specs]
+    watch = Stopwatch()
+    for outcomes in poll_in_batches(targets, policy=RoundPolicy(), processes=processes, enough=BATCH, within_s=FLUSH_S):
+        store(outcomes)
+        watch.answer(sum(outcome.snapshot is not None for outcome in outcomes))
+        known.update((str(outcome.target.key), _without_snapshot(outcome)) for outcome in outcomes)
+    return watch.measured(design, len(specs), processes=processes)
+
+
+def _target(spec: MinerSpec, before: Outcome | None) -> Target:
+    address = Address(spec.host, spec.port)
+    if before is None:
+        return Target(spec.miner_id, address)
+    return Target(spec.miner_id, address, joined=before.joined, failures=KNOWN_DEAD if before.error else 0)
+
+
+def _without_snapshot(outcome: Outcome) -> Outcome:
+    return Outcome(
+        target=outcome.target, error=outcome.error, attempts=outcome.attempts, joined=outcome.joined, finished_at=outcome.finished_at
+    )
+
+
+def threads_in_place(specs: Sequence[MinerSpec]) -> list[Measured]:
+    """The reference: twenty threads, three connections a miner, and the retries made by the thread that has the miner."""
+    watch = Stopwatch()
+    with ThreadPoolExecutor(REFERENCE_THREADS) as pool:
+        for done in as_completed([pool.submit(_read_in_place, spec) for spec in specs]):
+            watch.answer(done.result() is not None)
+    return [watch.measured("reference", len(specs))]
+
+
+def _read_in_place(spec: MinerSpec) -> Snapshot | None:
+    client = MinerClient(Address(spec.host, spec.port))
+    try:
+        replies = {command: client.request(command) for command in ("summary", "stats", "pools")}
+        return parse_snapshot(replies)
+    except MinerError:
+        return None
+
+
+def bare_sockets(specs: Sequence[MinerSpec], *, give_up_s: float = 2.0) -> list[Measured]:
+    """The floor: connect, send, receive until the miner closes; nothing is parsed, nothing is tried again."""
+    waiting = deque((spec.host, spec.port) for spec in specs)
+    request = encode(JOINED)
+    open_sockets: dict[int, socket.socket] = {}
+    watch = Stopwatch()
+    poll = select.epoll()
+    last_event = time.monotonic()
+    while (waiting or open_sockets) and time.monotonic() - last_event < give_up_s:
+        for _ in range(min(64, len(waiting), 15_000 - len(open_sockets))):
+            connection = socket.socket()
+            connection.setblocking(False)
+            connection.connect_ex(waiting.popleft())
+            open_sockets[connection.fileno()] = connection
+            poll.register(connection, select.EPOLLOUT)
+        for number, event in poll.poll(0 if waiting else 0.05):
+            last_event = time.monotonic()
+            connection = open_sockets[number]
+            if event & select.EPOLLOUT:
+                connection.send(request)
+                poll.modify(number, select.EPOLLIN)
+            elif not connection.recv(65_536):
+                del open_sockets[number]
+                connection.close()
+                watch.answer(1)
+    measured = watch.measured("floor, no parsing", len(specs))
+    for connection in open_sockets.values():
+        connection.close()
+    return [measured]

@@ -1,0 +1,216 @@
+"""The farm at a glance: totals, the sites by what they lose, and whether readings and jobs still flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Max, OuterRef, Subquery, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+
+from commands.models import MinerCommand
+from miners.models import MinerState
+from resilience.models import JobLease
+from sites.models import CollectorKey, Site
+from telemetry.models import CollectorUploadLog
+from telemetry.series import SiteStatistics, site_statistics
+
+HEARTBEAT_LATE = timedelta(minutes=5)
+COLLECTOR_LATE_INTERVALS = 3
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Totals of one site or of several, with what follows from them. Hash rates in GH/s, power in W."""
+
+    statistics: Sequence[SiteStatistics]
+    price_kwh: Decimal | None = None
+
+    def _sum(self, name: str) -> float | None:
+        values = [value for entry in self.statistics if (value := getattr(entry, name)) is not None]
+        return sum(values) if values else None
+
+    @cached_property
+    def miners(self) -> int:
+        return sum(entry.miners for entry in self.statistics)
+
+    @cached_property
+    def states(self) -> list[tuple[MinerState, int]]:
+        """How many miners are in each state, in the order of a farm's health."""
+        shown = (MinerState.ONLINE, MinerState.SLEEPING, MinerState.STALE, MinerState.OFFLINE, MinerState.NEVER)
+        return [(state, sum(getattr(entry, state.value) for entry in self.statistics)) for state in shown]
+
+    @cached_property
+    def online(self) -> int:
+        return sum(entry.online for entry in self.statistics)
+
+    @cached_property
+    def hashrate_ghs(self) -> float | None:
+        return self._sum("hashrate_ghs")
+
+    @cached_property
+    def expected_ghs(self) -> float | None:
+        return self._sum("hashrate_expected_ghs")
+
+    @cached_property
+    def power_consumption(self) -> float | None:
+        return self._sum("power_consumption")
+
+    @cached_property
+    def delivered_percent(self) -> float | None:
+        return (self.hashrate_ghs or 0) * 100 / self.expected_ghs if self.expected_ghs else None
+
+    @cached_property
+    def lost_ghs(self) -> float:
+        """What is expected and not delivered; 0 when nothing is known to be missing."""
+        return max(0.0, (self.expected_ghs or 0) - (self.hashrate_ghs or 0))
+
+    @cached_property
+    def efficiency(self) -> float | None:
+        """J/TH, over the miners that report both."""
+        return self.power_consumption / self.hashrate_ghs * 1000 if self.power_consumption and self.hashrate_ghs else None
+
+    @cached_property
+    def delivered_width(self) -> int:
+        """Of a bar, in percent."""
+        return round(min(100.0, self.delivered_percent or 0))
+
+    @cached_property
+    def cost_day(self) -> float | None:
+        """USD of power a day at what is drawn now."""
+        if self.price_kwh is None or self.power_consumption is None:
+            return None
+        return self.power_consumption / 1000 * 24 * float(self.price_kwh)
+
+    @cached_property
+    def newest_reading_at(self) -> datetime | None:
+        return max((entry.newest_reading_at for entry in self.statistics if entry.newest_reading_at), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteRow:
+    site: Site
+    standing: Standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat:
+    """One thing that must keep going: a job or a site's collector. `level` is success, warning, danger or default."""
+
+    name: str
+    level: str
+    status: str
+    at: datetime | None
+    detail: str = ""
+
+
+def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's hook: what the index page shows."""
+    return {**context, "title": _("Overview"), **overview_context(request, now=timezone.now())}
+
+
+def overview_fragment(request: HttpRequest) -> HttpResponse:
+    """The live part of the index page, fetched again while it is open."""
+    return render(request, "console/overview.html", overview_context(request, now=timezone.now()))
+
+
+def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
+    sites = list(Site.objects.visible_to(request.user).active())
+    statistics = site_statistics(sites, now=now)
+    rows = [SiteRow(site=site, standing=Standing([statistics[site.pk]])) for site in sites]
+    rows.sort(key=lambda row: (-row.standing.lost_ghs, row.site.code))
+    return {
+        "now": now,
+        "farm": Standing(list(statistics.values())),
+        "rows": rows,
+        "sites": sites,
+        "collectors": collector_heartbeats(sites, now=now),
+        "scheduler": scheduler_heartbeat(now=now),
+        "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else [],
+        "open_commands": MinerCommand.objects.open().filter(site__in=sites).count(),
+        "checklist": first_steps(sites, statistics) if not any(row.standing.newest_reading_at for row in rows) else [],
+    }
+
+
+def job_heartbeats(*, now: datetime) -> list[Heartbeat]:
+    """The jobs of the scheduler. One that has not ended for five minutes, or failed, is not well."""
+    return [_job_heartbeat(lease, now=now) for lease in JobLease.objects.order_by("name")]
+
+
+def _job_heartbeat(lease: JobLease, *, now: datetime) -> Heartbeat:
+    at = lease.succeeded_at
+    if lease.error:
+        return Heartbeat(name=lease.name, level="danger", status=_("failed"), at=at, detail=lease.error)
+    if lease.owner and lease.expires_at and lease.expires_at > now:
+        return Heartbeat(name=lease.name, level="success", status=_("running"), at=at, detail=lease.result)
+    if at is None:
+        return Heartbeat(name=lease.name, level="warning", status=_("never finished"), at=at)
+    return Heartbeat(name=lease.name, level="success", status=_("well"), at=at, detail=lease.result)
+
+
+def scheduler_heartbeat(*, now: datetime) -> Heartbeat:
+    """Whether background work goes on at all: the newest start of any job."""
+    newest = JobLease.objects.aggregate(at=Max("started_at"))["at"]
+    if newest is None:
+        return Heartbeat(name=_("Scheduler"), level="danger", status=_("no job has run yet"), at=None)
+    if now - newest > HEARTBEAT_LATE:
+        return Heartbeat(name=_("Scheduler"), level="danger", status=_("stopped"), at=newest)
+    return Heartbeat(name=_("Scheduler"), level="success", status=_("running"), at=newest)
+
+
+def collector_heartbeats(sites: Sequence[Site], *, now: datetime) -> list[Heartbeat]:
+    """Each site that a collector feeds, by its last upload and what was refused within the last hour."""
+    fed = [site for site in sites if site.collection == Site.Collection.COLLECTOR]
+    if not fed:
+        return []
+    uploads = CollectorUploadLog.objects.filter(site_id=OuterRef("pk")).order_by("-upload_time")
+    rows = (
+        Site.objects.filter(pk__in=[site.pk for site in fed])
+        .annotate(last_upload_at=Subquery(uploads.values("upload_time")[:1]), last_status=Subquery(uploads.values("status")[:1]))
+        .in_bulk()
+    )
+    refused = _refused_last_hour(fed, now=now)
+    usable = set(CollectorKey.objects.usable(now).filter(site__in=fed).values_list("site_id", flat=True))
+    return [_collector_heartbeat(rows[site.pk], refused=refused.get(site.pk, 0), has_key=site.pk in usable, now=now) for site in fed]
+
+
+def _refused_last_hour(sites: Sequence[Site], *, now: datetime) -> dict[int, int]:
+    hour = CollectorUploadLog.objects.filter(site__in=sites, upload_time__gte=now - timedelta(hours=1)).order_by()
+    return {row["site_id"]: row["refused"] for row in hour.values("site_id").annotate(refused=Sum("error_count")) if row["refused"]}
+
+
+def _collector_heartbeat(site: Any, *, refused: int, has_key: bool, now: datetime) -> Heartbeat:
+    late = timedelta(seconds=site.interval_seconds * COLLECTOR_LATE_INTERVALS)
+    level, status = "success", _("uploading")
+    if site.last_upload_at is None:
+        level, status = ("warning", _("no upload yet")) if has_key else ("default", _("has no key yet"))
+    elif now - site.last_upload_at > late:
+        level, status = "danger", _("silent")
+    elif site.last_status == CollectorUploadLog.Status.REFUSED:
+        level, status = "danger", _("last upload refused")
+    detail = _("%(count)d records refused in the last hour") % {"count": refused} if refused else ""
+    return Heartbeat(
+        name=site.name, level="warning" if detail and level == "success" else level, status=status, at=site.last_upload_at, detail=detail
+    )
+
+
+def first_steps(sites: Sequence[Site], statistics: dict[int, SiteStatistics]) -> list[dict[str, Any]]:
+    """What a fresh installation still needs before a first miner is seen; each step ticks itself."""
+    has_miners = any(entry.miners for entry in statistics.values())
+    has_keys = CollectorKey.objects.filter(site__in=sites).exists()
+    return [
+        {"done": bool(sites), "text": _("Add a site"), "url": "admin:sites_site_add"},
+        {
+            "done": has_keys or has_miners,
+            "text": _("Import its miners, or give its collector a key"),
+            "url": "admin:sites_collectorkey_add",
+        },
+        {"done": False, "text": _("See the first reading: within a minute of the first poll or upload"), "url": ""},
+    ]

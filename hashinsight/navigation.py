@@ -1,0 +1,81 @@
+"""The console's sidebar: the pages a user may open, in four groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Unfold's navigation for this user; a group without a page is left out."""
+    groups = [_operations(request), _inventory(request), _data(request), _administration(request)]
+    shown = [group for group in groups if group["items"]]
+    shown[0]["separator"] = False
+    return shown
+
+
+def _group(title: str, *items: dict[str, Any] | None) -> dict[str, Any]:
+    return {"title": title, "separator": True, "items": [item for item in items if item]}
+
+
+def _model_page(request: HttpRequest, title: str, icon: str, model: str) -> dict[str, Any] | None:
+    """The list page of `app.model`, if the user may see it."""
+    app, name = model.split(".")
+    if not (request.user.has_perm(f"{app}.view_{name}") or request.user.has_perm(f"{app}.change_{name}")):
+        return None
+    return {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{name}_changelist")}
+
+
+def _operations(request: HttpRequest) -> dict[str, Any]:
+    overview = {"title": _("Overview"), "icon": "monitoring", "link": reverse("admin:index")}
+    return _group(
+        _("Operations"),
+        overview,
+        _model_page(request, _("Commands"), "send", "commands.minercommand"),
+    )
+
+
+def _inventory(request: HttpRequest) -> dict[str, Any]:
+    return _group(
+        _("Inventory"),
+        _model_page(request, _("Sites"), "factory", "sites.site"),
+        _model_page(request, _("Miners"), "dns", "miners.miner"),
+        _model_page(request, _("Miner models"), "category", "miners.minermodel"),
+        _model_page(request, _("Collector keys"), "key", "sites.collectorkey"),
+    )
+
+
+def _data(request: HttpRequest) -> dict[str, Any]:
+    readings = {"title": _("Readings"), "icon": "timeline", "link": reverse("console:readings")}
+    may_read = request.user.has_perm("telemetry.view_minertelemetryhistory")
+    return _group(
+        _("Data"),
+        _model_page(request, _("Live readings"), "sensors", "telemetry.minertelemetrylive"),
+        readings if may_read else None,
+        _model_page(request, _("Uploads"), "cloud_upload", "telemetry.collectoruploadlog"),
+    )
+
+
+def _administration(request: HttpRequest) -> dict[str, Any]:
+    return _group(
+        _("Administration"),
+        _model_page(request, _("Jobs"), "schedule", "resilience.joblease"),
+        _model_page(request, _("Users"), "person", "auth.user"),
+        _model_page(request, _("Groups"), "group", "auth.group"),
+        *_background_work(request),
+    )
+
+
+def _background_work(request: HttpRequest) -> list[dict[str, Any] | None]:
+    """django-q2's own pages, which can run code: superusers only."""
+    if not request.user.is_superuser:
+        return []
+    return [
+        _model_page(request, _("Schedules"), "event_repeat", "django_q.schedule"),
+        _model_page(request, _("Queued tasks"), "pending_actions", "django_q.ormq"),
+        _model_page(request, _("Failed tasks"), "error", "django_q.failure"),
+        _model_page(request, _("Finished tasks"), "task_alt", "django_q.success"),
+    ]

@@ -1,0 +1,114 @@
+"""What console.js draws: JSON with one column of times, and the charts with a column a line. A bucket without readings is a gap (null)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import accumulate
+from typing import Any
+
+from django.http import Http404, HttpRequest, JsonResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from hashinsight.pages.access import miner_or_404, site_or_404
+from sites.models import Site
+from telemetry import units
+from telemetry.series import Point, Series, farm_series, miner_series, site_series
+
+HOURS = (1, 24, 168, 720, 8760)
+HASHRATE_UNITS = ((2e9, 1e9, "EH/s"), (2e6, 1e6, "PH/s"), (0.0, 1e3, "TH/s"))
+Column = list[float | None]
+Rows = Sequence[Point | None]
+
+
+def farm(request: HttpRequest) -> JsonResponse:
+    """All sites the user sees, as one."""
+    start, end = _span(request)
+    series = _with_silent_sites(farm_series(Site.objects.visible_to(request.user).active(), start=start, end=end))
+    return _answer(series, start=start, end=end, zone=timezone.get_current_timezone_name())
+
+
+def site(request: HttpRequest, pk: int) -> JsonResponse:
+    shown = site_or_404(request, pk)
+    start, end = _span(request)
+    return _answer(site_series(shown, start=start, end=end), start=start, end=end, zone=shown.timezone)
+
+
+def miner(request: HttpRequest, pk: int) -> JsonResponse:
+    shown = miner_or_404(request, pk)
+    start, end = _span(request)
+    return _answer(miner_series(shown, start=start, end=end), start=start, end=end, zone=shown.site.timezone)
+
+
+def _span(request: HttpRequest) -> tuple[datetime, datetime]:
+    """The last `hours` of the address, one of HOURS."""
+    text = request.GET.get("hours", "24")
+    if not text.isdecimal() or int(text) not in HOURS:
+        raise Http404(f"hours is one of {', '.join(map(str, HOURS))}")
+    end = timezone.now()
+    return end - timedelta(hours=int(text)), end
+
+
+def _with_silent_sites(series: Series) -> Series:
+    """Let a site that fell silent count as missing: a farm owes as many readings as it ever owed before within the span."""
+    owed = accumulate((point.expected for point in series.points), max)
+    points = [replace(point, expected=most) for point, most in zip(series.points, owed, strict=True)]
+    samples, expected = sum(point.samples for point in points), sum(point.expected for point in points)
+    return replace(series, points=points, coverage=samples / expected if expected else series.coverage)
+
+
+def _answer(series: Series, *, start: datetime, end: datetime, zone: str) -> JsonResponse:
+    grid = _grid(start, end, series.step)
+    points = {int(point.timestamp.timestamp()): point for point in series.points}
+    rows = [points.get(moment) for moment in grid]
+    return JsonResponse(
+        {
+            "start": int(start.timestamp()),
+            "end": int(end.timestamp()),
+            "timezone": zone,
+            "time_label": _("Time"),
+            "timestamps": grid,
+            "coverage": [round(point.coverage, 3) if point else 0 for point in rows],
+            "coverage_text": _("%(percent)s of the readings are there") % {"percent": units.percent(series.coverage * 100)}
+            if series.coverage is not None
+            else "",
+            "charts": {"hashrate": _hashrate(rows), "temperature": _temperature(rows), "power": _power(rows)},
+        }
+    )
+
+
+def _grid(start: datetime, end: datetime, step: timedelta) -> list[int]:
+    """The beginnings of all buckets that lie in the span, as seconds since 1970."""
+    seconds = int(step.total_seconds())
+    first = int(start.timestamp()) // seconds * seconds
+    return list(range(first, int(end.timestamp()) + 1, seconds))
+
+
+def _column(rows: Rows, name: str, *, scale: float = 1.0) -> Column:
+    """One figure of every bucket; None where nothing was read, so that a gap is drawn as a gap."""
+    values = [getattr(point, name) if point else None for point in rows]
+    return [None if value is None else round(value * scale, 3) for value in values]
+
+
+def _hashrate(rows: Rows) -> dict[str, Any]:
+    delivered, expected = _column(rows, "hashrate_ghs"), _column(rows, "hashrate_expected_ghs")
+    highest = max((value for value in [*delivered, *expected] if value is not None), default=0.0)
+    factor, unit = next(((factor, unit) for limit, factor, unit in HASHRATE_UNITS if highest >= limit))
+    lines: list[dict[str, Any]] = [{"label": _("hash rate"), "values": _scaled(delivered, factor)}]
+    if any(expected):
+        lines.append({"label": _("expected"), "values": _scaled(expected, factor), "expected": True})
+    return {"unit": unit, "from_zero": True, "lines": lines}
+
+
+def _scaled(values: Column, factor: float) -> Column:
+    return [None if value is None else round(value / factor, 3) for value in values]
+
+
+def _temperature(rows: Rows) -> dict[str, Any]:
+    return {"unit": "°C", "from_zero": False, "lines": [{"label": _("hottest"), "values": _column(rows, "temperature_max")}]}
+
+
+def _power(rows: Rows) -> dict[str, Any]:
+    return {"unit": "kW", "from_zero": True, "lines": [{"label": _("power"), "values": _column(rows, "power_consumption", scale=0.001)}]}

@@ -1,0 +1,54 @@
+"""A site's own page: where it stands, its day, what needs a look first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from hashinsight.dashboard import Standing, collector_heartbeats
+from hashinsight.pages.access import site_or_404
+from miners.models import Miner, MinerState
+from sites.models import CollectorKey, Site
+from telemetry.models import CollectorUploadLog
+from telemetry.series import site_statistics
+
+WORST_AT_MOST = 12
+
+
+def overview(request: HttpRequest, pk: int) -> HttpResponse:
+    site = site_or_404(request, pk)
+    context = {**admin.site.each_context(request), "title": site.name, **_context(site, now=timezone.now())}
+    return render(request, "console/site.html", context)
+
+
+def live(request: HttpRequest, pk: int) -> HttpResponse:
+    """The part of the page that is fetched again while it is open."""
+    return render(request, "console/site_live.html", _context(site_or_404(request, pk), now=timezone.now()))
+
+
+def _context(site: Site, *, now: datetime) -> dict[str, Any]:
+    standing = Standing([site_statistics([site], now=now)[site.pk]], price_kwh=site.power_price_kwh)
+    return {
+        "site": site,
+        "now": now,
+        "standing": standing,
+        "worst": worst_miners(site, now=now)[:WORST_AT_MOST] if standing.miners else [],
+        "collectors": collector_heartbeats([site], now=now),
+        "uploads": list(CollectorUploadLog.objects.filter(site=site).order_by("-upload_time")[:5]),
+        "has_key": CollectorKey.objects.usable(now).filter(site=site).exists(),
+    }
+
+
+def worst_miners(site: Site, *, now: datetime) -> QuerySet[Miner]:
+    """Miners that need a look, by the hash rate that is missing: away, or well under what is expected, or with a board out."""
+    miners = Miner.objects.filter(site=site, is_enabled=True).with_state(now).with_expectation()
+    away = Q(state__in=[MinerState.OFFLINE, MinerState.STALE])
+    weak = Q(state=MinerState.ONLINE) & (Q(delivered_percent__lt=90) | Q(live__boards_healthy__lt=F("live__boards_total")))
+    unwell = Q(state=MinerState.ONLINE, live__mining_state__in=["overheated", "fault"])
+    return miners.filter(away | weak | unwell).with_loss().select_related("model", "live").order_by(F("lost_ghs").desc(), "miner_id")

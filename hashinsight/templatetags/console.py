@@ -1,0 +1,21 @@
+"""What the console's templates need beside the units."""
+
+from __future__ import annotations
+
+from django import template
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+
+@register.filter
+def ranges(hours: str) -> list[tuple[int, str]]:
+    """ "1,24,168" as the choices of a chart: hours and what people call them."""
+    return [(int(part), _range_label(int(part))) for part in hours.split(",")]
+
+
+def _range_label(hours: int) -> str:
+    if hours < 48:
+        return _("%(n)d h") % {"n": hours}
+    days = hours // 24
+    return _("1 y") if days >= 365 else _("%(n)d d") % {"n": days}

@@ -1,0 +1,132 @@
+"""The inventory: miners with what they do right now, and the models they are of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+
+from miners.filters import DeliveryFilter, FirmwareFilter, RackFilter, StateFilter, TemperatureFilter, TroubleFilter, ZoneFilter
+from miners.models import Miner, MinerModel, MinerState
+from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
+from telemetry import units
+
+STATE_COLOURS = {
+    MinerState.ONLINE: "success",
+    MinerState.SLEEPING: "info",
+    MinerState.OFFLINE: "danger",
+    MinerState.STALE: "warning",
+    MinerState.NEVER: "default",
+    MinerState.DISABLED: "default",
+}
+MEASURED_STATES = (MinerState.ONLINE, MinerState.SLEEPING)
+"""States in which the last reading is what the miner does now."""
+
+
+@admin.register(MinerModel)
+class MinerModelAdmin(ModelAdmin):
+    list_display = ["name", "maker", "terahashes", "watts", "efficiency", "boards", "fans", "cooling", "released"]
+    list_filter = ["maker", "cooling"]
+    search_fields = ["name", "maker", "slug"]
+    list_per_page = 50
+    fieldsets = [
+        (None, {"fields": ["maker", "name", "slug", "aliases", "released"]}),
+        (_("Nameplate"), {"fields": ["hashrate_ghs", "power_consumption", "efficiency", "temperature_max", "source"]}),
+        (_("Build"), {"fields": ["boards", "chips_per_board", "fans", "cooling"]}),
+        (_("Tuning"), {"fields": ["frequency_min", "frequency_max", "capabilities"]}),
+    ]
+
+    @admin.display(description=_("hash rate"), ordering="hashrate_ghs")
+    def terahashes(self, model: MinerModel) -> str:
+        return units.hashrate(model.hashrate_ghs)
+
+    @admin.display(description=_("power"), ordering="power_consumption")
+    def watts(self, model: MinerModel) -> str:
+        return units.power(model.power_consumption)
+
+
+@admin.register(Miner)
+class MinerAdmin(SiteScopedAdmin):
+    list_display = ["miner_id", "state", "site", "model", "hashrate", "delivered", "temperature", "power", "pool", "last_seen"]
+    list_filter = [
+        VisibleSiteFilter,
+        StateFilter,
+        DeliveryFilter,
+        TemperatureFilter,
+        TroubleFilter,
+        ["model", AutocompleteSelectFilter],
+        ZoneFilter,
+        RackFilter,
+        FirmwareFilter,
+    ]
+    list_filter_submit = True
+    list_fullwidth = True
+    list_select_related = ["site", "model", "live"]
+    search_fields = ["^miner_id", "^ip_address", "^serial_number", "^mac_address", "^worker_name", "^live__worker_name"]
+    search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
+    ordering = ["site_id", "miner_id"]
+    autocomplete_fields = ["model"]
+    readonly_fields = ["discovered", "created_at"]
+    empty_text = _(
+        "Import an inventory with “manage.py import_miners”, add a miner here, or start a collector: it registers what it reads."
+    )
+    fieldsets = [
+        (None, {"fields": ["site", "miner_id", "model", "is_enabled"]}),
+        (_("Network"), {"fields": ["ip_address", "port", "mac_address", "worker_name"]}),
+        (_("Place"), {"fields": ["zone", "rack", "slot", "serial_number"]}),
+        (_("Notes"), {"fields": ["notes", "discovered", "created_at"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        miners: Any = super().get_queryset(request)
+        return miners.with_state(timezone.now()).with_expectation()  # type: ignore[no-any-return]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OverviewChangeList]:
+        return OverviewChangeList
+
+    @display(description=_("state"), label=STATE_COLOURS, ordering="state")
+    def state(self, miner: Any) -> tuple[str, Any]:
+        return miner.state, MinerState(miner.state).label
+
+    @admin.display(description=_("hash rate"), ordering="live__hashrate_ghs")
+    def hashrate(self, miner: Any) -> str:
+        return _measured(miner, units.hashrate, "hashrate_ghs")
+
+    @admin.display(description=_("of expected"), ordering="delivered_percent")
+    def delivered(self, miner: Any) -> str:
+        return units.percent(miner.delivered_percent) if miner.state in MEASURED_STATES else units.DASH
+
+    @admin.display(description=_("hottest"), ordering="live__temperature_max")
+    def temperature(self, miner: Any) -> str:
+        return _measured(miner, units.temperature, "temperature_max")
+
+    @admin.display(description=_("power"), ordering="live__power_consumption")
+    def power(self, miner: Any) -> str:
+        return _measured(miner, units.power, "power_consumption")
+
+    @admin.display(description=_("pool"), ordering="live__pool_url")
+    def pool(self, miner: Any) -> str:
+        url = _live_value(miner, "pool_url")
+        return format_html('<span title="{}">{}</span>', url, url.split("//")[-1][:28]) if url else units.DASH
+
+    @admin.display(description=_("last seen"), ordering="live__timestamp")
+    def last_seen(self, miner: Any) -> str:
+        seen = _live_value(miner, "last_online_at")
+        return format_html('<span title="{}">{}</span>', f"{seen:%Y-%m-%d %H:%M:%S} UTC", units.age(seen)) if seen else units.age(None)
+
+
+def _live_value(miner: Any, field: str) -> Any:
+    return getattr(getattr(miner, "live", None), field, None)
+
+
+def _measured(miner: Any, display_unit: Any, field: str) -> str:
+    """A value of the last reading, or a dash when the miner no longer does what that reading said."""
+    return str(display_unit(_live_value(miner, field))) if miner.state in MEASURED_STATES else units.DASH

@@ -1,0 +1,34 @@
+"""The jobs that run by themselves: which runner has each, and how its last run went."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from resilience.models import JobLease
+
+
+@admin.register(JobLease)
+class JobLeaseAdmin(ModelAdmin):
+    list_display = ["name", "health", "started_at", "succeeded_at", "duration_ms", "dropped", "result", "error"]
+    empty_text = _("No job has run yet. The cluster starts them: “manage.py up” runs it beside the web server.")
+
+    @display(description=_("state"), label={"failed": "danger", "running": "info", "ok": "success"})
+    def health(self, lease: JobLease) -> tuple[str, object]:
+        if lease.owner and lease.expires_at and lease.expires_at > timezone.now():
+            return "running", _("running")
+        return ("failed", _("failed")) if lease.error else ("ok", _("succeeded"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

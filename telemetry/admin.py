@@ -1,0 +1,88 @@
+"""What was reported, to look at: live readings and uploads. Readings of the past have their own page, by miner and time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+from unfold.views import ChangeList
+
+from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from telemetry import units
+from telemetry.models import CollectorUploadLog, MinerTelemetryLive
+
+
+class MinerPageChangeList(ChangeList):
+    def url_for_result(self, result: Any) -> str:
+        return reverse("console:miner", args=[result.miner_id])
+
+
+@admin.register(MinerTelemetryLive)
+class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
+    list_display = ["name", "site", "timestamp", "online", "terahashes", "hottest", "watts", "joules", "health", "source"]
+    list_filter = [VisibleSiteFilter, "online", ["source", ChoicesDropdownFilter]]
+    list_filter_submit = True
+    list_fullwidth = True
+    list_select_related = ["miner", "site"]
+    search_fields = ["^miner__miner_id"]
+    ordering = ["pk"]
+    paginator = LimitedCountPaginator
+    empty_text = _("No miner has reported yet. A site shows up here within a minute of its first poll or upload.")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[MinerPageChangeList]:
+        return MinerPageChangeList
+
+    @admin.display(description=_("miner"), ordering="miner__miner_id")
+    def name(self, live: MinerTelemetryLive) -> str:
+        return live.miner.miner_id
+
+    @admin.display(description=_("hash rate"), ordering="hashrate_ghs")
+    def terahashes(self, live: MinerTelemetryLive) -> str:
+        return units.hashrate(live.hashrate_ghs)
+
+    @admin.display(description=_("hottest"), ordering="temperature_max")
+    def hottest(self, live: MinerTelemetryLive) -> str:
+        return units.temperature(live.temperature_max)
+
+    @admin.display(description=_("J/TH"), ordering="efficiency")
+    def joules(self, live: MinerTelemetryLive) -> str:
+        return units.number(live.efficiency, 1)
+
+    @admin.display(description=_("power"), ordering="power_consumption")
+    def watts(self, live: MinerTelemetryLive) -> str:
+        return units.power(live.power_consumption)
+
+    @display(
+        description=_("health"),
+        ordering="overall_health",
+        label={"healthy": "success", "degraded": "warning", "critical": "danger", "offline": "danger"},
+    )
+    def health(self, live: MinerTelemetryLive) -> str | None:
+        return live.overall_health
+
+
+@admin.register(CollectorUploadLog)
+class CollectorUploadLogAdmin(ReadOnly, SiteScopedAdmin):
+    list_display = ["upload_time", "site", "outcome", "received", "inserted", "duplicates", "error_count", "size", "took", "key"]
+    list_filter = [VisibleSiteFilter, ["status", ChoicesDropdownFilter]]
+    list_filter_submit = True
+    list_select_related = ["site", "key"]
+    paginator = LimitedCountPaginator
+    empty_text = _("No collector has uploaded yet. Make a key for a site, and start its collector with it.")
+
+    @display(description=_("status"), ordering="status", label={"stored": "success", "partial": "warning", "refused": "danger"})
+    def outcome(self, upload: CollectorUploadLog) -> tuple[str, str]:
+        return upload.status, upload.get_status_display()
+
+    @admin.display(description=_("size"), ordering="size_bytes")
+    def size(self, upload: CollectorUploadLog) -> str:
+        return _("%(kilobytes)s kB") % {"kilobytes": units.number(upload.size_bytes / 1000, 1)}
+
+    @admin.display(description=_("processing"), ordering="processing_ms")
+    def took(self, upload: CollectorUploadLog) -> str:
+        return f"{units.number(upload.processing_ms)} ms"
