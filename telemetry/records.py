@@ -1,7 +1,7 @@
 """One record of an upload: the typed model of what collectors send, and what turns it into a reading.
 
 `Record` decodes the wire straight into a `Reading`. What no type can say (aliases, naive times, counts that pose as readings) is put right
-in place by `settle`. Unknown zeros of single fields and everything derived are `telemetry.completion`'s.
+in place by `settle`. Empty text and everything derived are `telemetry.completion`'s.
 """
 
 from __future__ import annotations
@@ -142,9 +142,13 @@ def _settle_aliases(record: Record) -> None:
 
 
 def _forget_unknown_zeros(record: Record) -> None:
-    """Zeros that only ever mean "not known to this agent". Power and efficiency are `telemetry.completion`'s."""
+    """Zeros that only ever mean "not known to this agent": over TCP agents send no other power and efficiency, asleep or not."""
     if not record.frequency_avg:
         record.frequency_avg = None
+    if not record.power_consumption:
+        record.power_consumption = None
+    if not record.efficiency:
+        record.efficiency = None
     if record.temperature_max == 0 and not record.temperature_avg and not record.temperature_min:
         record.temperature_max = record.temperature_avg = record.temperature_min = None
     if record.uptime_seconds == 0 and (record.accepted_shares or record.hashrate_ghs):

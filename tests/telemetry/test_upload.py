@@ -271,6 +271,13 @@ def test_zero_that_means_unknown_is_not_stored_as_zero(collector):
     assert live().rejected_shares == 0
 
 
+def test_power_of_a_sleeping_miner_that_the_agent_can_not_know_is_not_summed_up_as_zero(collector):
+    collector.send([{"miner_id": "m1", "hashrate_ghs": 0.0, "power_consumption": 0.0, "uptime_seconds": 60}])
+
+    assert live().power_consumption is None
+    assert collector.get("/api/collector/status").data["power_consumption"] is None
+
+
 def test_empty_text_never_blanks_what_is_known(collector):
     known = {"pool_url": "stratum+tcp://pool.example:3333", "worker_name": "farm.1", "firmware_version": "2025.1"}
     collector.send([{"miner_id": "m1", "timestamp": recent(minutes=2).isoformat(), **known}])
