@@ -380,6 +380,17 @@ def test_nul_and_surrogates_in_text_are_taken_out(collector):
     assert (live().worker_name, live().pool_url, live("m2").model) == ("abc", "stratum", "😀")
 
 
+def test_surrogates_deep_in_lists_are_taken_out(collector):
+    body = rb'[{"miner_id": "m1", "efficiency": NaN, "boards": [{"id": "\ud800a", "temp": "60"}], "error_codes": ["\udfff7"], '
+    body += rb'"pools": [{"url": "\ud800stratum", "user": "u"}]}]'
+
+    assert collector.post(body).data["processed"] == 1
+    detail = live().miner.detail
+    assert json.loads(detail.boards)[0]["id"] == "a"
+    assert json.loads(detail.boards)[0]["temp"] == 60
+    assert (json.loads(detail.error_codes), json.loads(detail.pools)[0]["url"]) == (["7"], "stratum")
+
+
 @pytest.mark.parametrize("value", [1e-300, 5e-324])
 @pytest.mark.parametrize("field", ["temperature_avg", "power_consumption", "latency_ms", "frequency_avg", "efficiency", "hashrate_ghs"])
 def test_number_closer_to_zero_than_a_column_can_hold_is_stored(collector, field, value):
