@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,8 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
+from commands.ordering import order_page
+from commands.permissions import allowed_commands
 from miners.filters import DeliveryFilter, FirmwareFilter, RackFilter, StateFilter, TemperatureFilter, TroubleFilter, ZoneFilter
 from miners.models import Miner, MinerModel, MinerState
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
@@ -74,6 +76,7 @@ class MinerAdmin(SiteScopedAdmin):
     search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
     ordering = ["site_id", "miner_id"]
     autocomplete_fields = ["model"]
+    actions = ["send_command"]
     readonly_fields = ["discovered", "created_at"]
     empty_text = _(
         "Import an inventory with “manage.py import_miners”, add a miner here, or start a collector: it registers what it reads."
@@ -91,6 +94,14 @@ class MinerAdmin(SiteScopedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OverviewChangeList]:
         return OverviewChangeList
+
+    @admin.action(description=_("Send a command…"), permissions=["command"])
+    def send_command(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        """To the page that shows what the command will hit; nothing is sent from here."""
+        return order_page(request, Miner.objects.filter(pk__in=queryset.order_by().values("pk")))
+
+    def has_command_permission(self, request: HttpRequest) -> bool:
+        return bool(allowed_commands(request.user))
 
     @display(description=_("state"), label=STATE_COLOURS, ordering="state")
     def state(self, miner: Any) -> tuple[str, Any]:

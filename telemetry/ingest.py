@@ -72,7 +72,8 @@ def ingest_readings(
                 times = [reading.timestamp for _, reading in intake.readings]
                 log_upload(site, upload, upload_time=received_at, times=times, report=report)
     report.processing_ms = (time.perf_counter() - started) * 1000
-    _log(site, source, report)
+    if upload:
+        _log(site, report)
     return report
 
 
@@ -181,13 +182,12 @@ def _count(report: IngestReport, stored: Stored, batch: Batch, *, processed: int
     report.offline += len(newest) - online
 
 
-def _log(site: Site, source: Source, report: IngestReport) -> None:
+def _log(site: Site, report: IngestReport) -> None:
     log.info(
-        "telemetry_ingest",
-        site=site.code,
-        source=str(source),
-        received=report.received,
-        processed=report.processed,
+        "telemetry_upload",
+        site_id=site.code,
+        miner_count=report.processed,
+        online=report.online,
         duplicates=report.duplicates,
         errors=len(report.errors),
         processing_ms=round(report.processing_ms, 1),

@@ -270,6 +270,8 @@ class SiteSummary(models.Model):
     hashrate_ghs = models.FloatField(_("hash rate, GH/s"), null=True)
     hashrate_expected_ghs = models.FloatField(_("expected hash rate, GH/s"), null=True)
     power_consumption = models.FloatField(_("power, W"), null=True)
+    power_nameplate = models.FloatField(_("power by nameplate, W"), null=True, help_text=_("Of miners that hash and report no power."))
+    powered_hashrate_ghs = models.FloatField(_("hash rate of miners whose power is known, GH/s"), null=True)
     temperature_avg = models.FloatField(_("temperature avg, °C"), null=True)
     temperature_max = models.FloatField(_("temperature max, °C"), null=True)
     newest_reading_at = models.DateTimeField(_("newest reading"), null=True)

@@ -50,6 +50,7 @@ class FleetServer:
         self._one_listener = one_listener
         self._miners = {(miner.spec.host, miner.spec.port): miner for miner in miners}
         self._listeners: dict[tuple[str, int], socket.socket] = {}
+        self._owed_an_answer: set[socket.socket] = set()
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup(self._selector)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -95,6 +96,8 @@ class FleetServer:
         for key in list(self._selector.get_map().values()):
             with contextlib.suppress(AttributeError):
                 key.fileobj.close()  # type: ignore[union-attr] # only sockets are registered here
+        for connection in self._owed_an_answer:
+            connection.close()
         self._selector.close()
         self._wakeup.close()
 
@@ -166,6 +169,7 @@ class FleetServer:
         if silent:
             return registered
         delay = random.uniform(*self._latency) + (miner.spec.answers_after_s if miner.state is State.SLOW else 0.0)
+        self._owed_an_answer.add(connection)
         self._later(delay, partial(self._answer, connection, miner, read_request(raw)))
         return True
 
@@ -175,6 +179,7 @@ class FleetServer:
         # A connection's buffer takes any reply at once; a client that is gone has nothing to be told.
         with contextlib.suppress(OSError):
             connection.send(reply)
+        self._owed_an_answer.discard(connection)
         connection.close()
 
     def _reply(self, miner: SimulatedMiner, request: Request, now: float) -> str:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from commands.permissions import allowed_commands
 from hashinsight.pages.access import miner_or_404
 from miners.models import Miner, MinerState
 
@@ -40,6 +41,7 @@ def _context(request: HttpRequest, pk: int, *, now: datetime) -> dict[str, Any]:
         "reject_percent": _reject_percent(live_row),
         "poll_state": getattr(miner, "poll_state", None),
         **_detail(miner),
+        "may_command": bool(allowed_commands(request.user)),
         "commands": list(miner.commands.select_related("requested_by").order_by("-created_at")[:COMMANDS_AT_MOST])
         if request.user.has_perm("commands.view_minercommand")
         else [],

@@ -74,10 +74,12 @@ NEW_KEY = {"site": "north", "name": "new"}
 # Of `commands/pending` each key is answered for its own site; what is in the answer is checked apart.
 TABLE: dict[tuple[str, str], Rule] = {
     ("GET", ""): for_anybody(302),
+    ("GET", "i18n/setlang/"): for_anybody(302),
     ("GET", "health"): for_anybody(),
     ("GET", "health/ready"): for_anybody(503),  # nothing polls the test's site
     ("GET", "api/schema/"): for_pages(),
     ("GET", "api/docs/"): for_pages(),
+    ("GET", "i18n/setlang/"): for_anybody(302),
     ("GET", "^api/"): for_anybody(404),
     ("POST", "api/collector/upload"): for_keys(200, 200, RECORDS),
     ("POST", "api/edge/v1/telemetry/ingest"): for_keys(200, 200, RECORDS),

@@ -272,7 +272,9 @@ def test_groups_are_made_with_what_each_may_do() -> None:
 
 def test_staff_can_not_set_the_password_of_an_administrator(client: Client, administrator: User) -> None:
     staff_with(client, "change_user", "view_user")
-    client.post(reverse("admin:auth_user_password_change", args=[administrator.pk]), {"password1": "taken over 1", "password2": "taken over 1"})
+    client.post(
+        reverse("admin:auth_user_password_change", args=[administrator.pk]), {"password1": "taken over 1", "password2": "taken over 1"}
+    )
     administrator.refresh_from_db()
     assert not administrator.check_password("taken over 1")
 

@@ -139,7 +139,14 @@ def test_command_palette_opens_a_miner(live_web: WebServer, site: Site, console:
 def test_no_page_is_wider_than_the_screen(live_web: WebServer, site: Site, console: Page, width: int) -> None:
     console.set_viewport_size({"width": width, "height": 900})
     miner = Miner.objects.first()
-    pages = ["", f"sites/site/{site.pk}/overview/", f"miners/miner/{miner.pk}/overview/", "telemetry/readings/", "miners/miner/", "sites/site/"]
+    pages = [
+        "",
+        f"sites/site/{site.pk}/overview/",
+        f"miners/miner/{miner.pk}/overview/",
+        "telemetry/readings/",
+        "miners/miner/",
+        "sites/site/",
+    ]
     excess = {}
     for address in pages:
         console.goto(f"{live_web.url}/admin/{address}")

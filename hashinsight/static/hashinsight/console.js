@@ -145,7 +145,18 @@
     if (navigator.clipboard) await navigator.clipboard.writeText(source.textContent);
   }
 
+  /* --- An order shows the parameters of the command that is chosen. --- */
+
+  function showParameters(form) {
+    const chosen = form.querySelector("select[name=command]").value;
+    for (const input of form.querySelectorAll("[data-for]")) input.closest(".hi-field").hidden = input.dataset.for !== chosen;
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    for (const form of document.querySelectorAll("[data-order]")) {
+      showParameters(form);
+      form.addEventListener("change", () => showParameters(form));
+    }
     for (const box of document.querySelectorAll("[data-refresh]")) setInterval(quietly(() => refresh(box)), Number(box.dataset.every) * 1000);
     const charts = [...document.querySelectorAll(".hi-chart")].map((box) => new Chart(box));
     setInterval(() => charts.forEach((chart) => chart.load()), 60_000);
