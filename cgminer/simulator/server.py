@@ -20,6 +20,8 @@ from cgminer.simulator.spec import State
 from cgminer.sockets import Wakeup
 
 _BACKLOG = 4096
+_QUEUES = 8
+"""Listeners that share a fleet's one port: the system keeps at most a few thousand waiting connections for each."""
 _ACCEPTS_PER_TURN = 64
 _LONGEST_REQUEST = 4095
 """cgminer reads once, and no more than this."""
@@ -115,10 +117,12 @@ class FleetServer:
             listener.close()
 
     def _listen_everywhere(self) -> None:
-        ports = {port for _, port in self._miners}
-        for port in ports:
-            listener = _listening(("0.0.0.0", port))
-            self._selector.register(listener, selectors.EVENT_READ, partial(self._accept_for_anyone, listener))
+        for port in {port for _, port in self._miners}:
+            where = ("0.0.0.0", port)
+            _listening(where).close()  # sockets that share a port do not notice that somebody else has it
+            for _ in range(_QUEUES):
+                listener = _listening(where, shared=True)
+                self._selector.register(listener, selectors.EVENT_READ, partial(self._accept_for_anyone, listener))
 
     def _accept_for(self, miner: SimulatedMiner, listener: socket.socket) -> None:
         accepted = _accept(listener)
@@ -230,9 +234,11 @@ def _worded(miner: SimulatedMiner, effect: Effect, now: float) -> str:
     return text.replace(',"id":1}', f',{effect.extra},"id":1}}') if effect.extra else text
 
 
-def _listening(where: tuple[str, int]) -> socket.socket:
+def _listening(where: tuple[str, int], *, shared: bool = False) -> socket.socket:
     listener = socket.socket()
     try:
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
         listener.bind(where)
