@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('telemetry', '0004_postgresql_storage'),
+        ('telemetry', '0005_gaps'),
     ]
 
     operations = [
