@@ -6,6 +6,7 @@ import contextlib
 import errno
 import heapq
 import itertools
+import json
 import random
 import selectors
 import socket
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from cgminer.simulator.control import ControlEvent, Effect, execute
+from cgminer.simulator.control import ControlEvent, Effect, execute, opened
 from cgminer.simulator.miner import Request, SimulatedMiner, read_request
 from cgminer.simulator.spec import State
 from cgminer.sockets import Wakeup
@@ -183,16 +184,26 @@ class FleetServer:
         connection.close()
 
     def _reply(self, miner: SimulatedMiner, request: Request, now: float) -> str:
-        command, parameter, problem = request
+        command, parameter, problem, sealed = request
         shape = miner.shape
+        if sealed and shape.sealed:
+            return self._sealed(miner, sealed, now)
         if problem:
             return miner.status("E", problem, "Invalid JSON" if problem == 23 else "Missing JSON 'command'", now)
         if command in shape.controls or command in shape.refused:
             return self._control(miner, command, parameter, now)
         return miner.read(command, now) or miner.unknown(now)
 
-    def _control(self, miner: SimulatedMiner, command: str, parameter: str, now: float) -> str:
-        if command in miner.shape.refused or not miner.spec.privileged:
+    def _sealed(self, miner: SimulatedMiner, sealed: str, now: float) -> str:
+        """Answer an encrypted request; like btminer, in plain words when it cannot be read."""
+        request = opened(miner, sealed)
+        if request is None or miner.token is None or request[0] not in miner.shape.sealed:
+            return miner.status("E", 23, "enc json load err", now)
+        answer = self._control(miner, *request, now, sealed=True)
+        return json.dumps({"enc": miner.token.sealed_text(answer)})
+
+    def _control(self, miner: SimulatedMiner, command: str, parameter: str, now: float, *, sealed: bool = False) -> str:
+        if (command in miner.shape.refused and not sealed) or not miner.spec.privileged:
             effect = Effect("E", 45, f"Access denied to '{command}' command")
         else:
             effect = execute(miner, command, parameter, now)
@@ -230,6 +241,8 @@ class FleetServer:
 def _worded(miner: SimulatedMiner, effect: Effect, now: float) -> str:
     if effect.word:
         return f'{{"STATUS":"{effect.word}","id":1}}'
+    if effect.section is not None:
+        return json.dumps({"STATUS": effect.severity, "When": int(now), "Code": effect.code, "Msg": dict(effect.section)})
     text = miner.status(effect.severity, effect.code, effect.message, now)
     return text.replace(',"id":1}', f',{effect.extra},"id":1}}') if effect.extra else text
 
