@@ -21,6 +21,8 @@ from cgminer.simulator.spec import State
 from cgminer.sockets import Wakeup
 
 _BACKLOG = 4096
+_QUEUES = 8
+"""Listeners that share a fleet's one port: the system keeps at most a few thousand waiting connections for each."""
 _ACCEPTS_PER_TURN = 64
 _LONGEST_REQUEST = 4095
 """cgminer reads once, and no more than this."""
@@ -49,6 +51,7 @@ class FleetServer:
         self._one_listener = one_listener
         self._miners = {(miner.spec.host, miner.spec.port): miner for miner in miners}
         self._listeners: dict[tuple[str, int], socket.socket] = {}
+        self._owed_an_answer: set[socket.socket] = set()
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup(self._selector)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -94,6 +97,8 @@ class FleetServer:
         for key in list(self._selector.get_map().values()):
             with contextlib.suppress(AttributeError):
                 key.fileobj.close()  # type: ignore[union-attr] # only sockets are registered here
+        for connection in self._owed_an_answer:
+            connection.close()
         self._selector.close()
         self._wakeup.close()
 
@@ -113,10 +118,12 @@ class FleetServer:
             listener.close()
 
     def _listen_everywhere(self) -> None:
-        ports = {port for _, port in self._miners}
-        for port in ports:
-            listener = _listening(("0.0.0.0", port))
-            self._selector.register(listener, selectors.EVENT_READ, partial(self._accept_for_anyone, listener))
+        for port in {port for _, port in self._miners}:
+            where = ("0.0.0.0", port)
+            _listening(where).close()  # sockets that share a port do not notice that somebody else has it
+            for _ in range(_QUEUES):
+                listener = _listening(where, shared=True)
+                self._selector.register(listener, selectors.EVENT_READ, partial(self._accept_for_anyone, listener))
 
     def _accept_for(self, miner: SimulatedMiner, listener: socket.socket) -> None:
         accepted = _accept(listener)
@@ -163,6 +170,7 @@ class FleetServer:
         if silent:
             return registered
         delay = random.uniform(*self._latency) + (miner.spec.answers_after_s if miner.state is State.SLOW else 0.0)
+        self._owed_an_answer.add(connection)
         self._later(delay, partial(self._answer, connection, miner, read_request(raw)))
         return True
 
@@ -172,6 +180,7 @@ class FleetServer:
         # A connection's buffer takes any reply at once; a client that is gone has nothing to be told.
         with contextlib.suppress(OSError):
             connection.send(reply)
+        self._owed_an_answer.discard(connection)
         connection.close()
 
     def _reply(self, miner: SimulatedMiner, request: Request, now: float) -> str:
@@ -238,9 +247,11 @@ def _worded(miner: SimulatedMiner, effect: Effect, now: float) -> str:
     return text.replace(',"id":1}', f',{effect.extra},"id":1}}') if effect.extra else text
 
 
-def _listening(where: tuple[str, int]) -> socket.socket:
+def _listening(where: tuple[str, int], *, shared: bool = False) -> socket.socket:
     listener = socket.socket()
     try:
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
         listener.bind(where)
