@@ -148,15 +148,21 @@ def bare_sockets(specs: Sequence[MinerSpec], *, give_up_s: float = 2.0) -> list[
             poll.register(connection, select.EPOLLOUT)
         for number, event in poll.poll(0 if waiting else 0.05):
             last_event = time.monotonic()
-            connection = open_sockets[number]
             if event & select.EPOLLOUT:
-                connection.send(request)
+                open_sockets[number].send(request)
                 poll.modify(number, select.EPOLLIN)
-            elif not connection.recv(65_536):
-                del open_sockets[number]
-                connection.close()
-                watch.answer(1)
+            elif (complete := _is_complete(open_sockets[number])) is not None:
+                open_sockets.pop(number).close()
+                watch.answer(complete)
     measured = watch.measured("floor, no parsing", len(specs))
     for connection in open_sockets.values():
         connection.close()
     return [measured]
+
+
+def _is_complete(connection: socket.socket) -> bool | None:
+    """Whether the miner closed after its reply; None while there is more to come, False when it broke off."""
+    try:
+        return None if connection.recv(65_536) else True
+    except OSError:
+        return False

@@ -79,13 +79,19 @@ class MinerClient:
 
     def exchange(self, command: str, parameter: str | None = None) -> Reply:
         """Send one command and return the bytes of the reply, with the retries of the policy."""
-        request = wire.encode(command, parameter)
-        harmless = wire.READ_COMMANDS.issuperset(command.split("+"))
+        return self._carry(wire.encode(command, parameter), harmless=wire.READ_COMMANDS.issuperset(command.split("+")))
+
+    def exchange_control(self, request: bytes) -> Reply:
+        """Send a control command in a maker's own form; like any other it is never sent a second time."""
+        return self._carry(request, harmless=False)
+
+    def _carry(self, request: bytes, *, harmless: bool) -> Reply:
         for attempt in range(self.retries.attempts):
             conversation = _Conversation(self.address, self.timeouts)
             try:
                 return conversation.ask(request)
             except MinerError as error:
+                error.sent = conversation.sent
                 last_one = attempt + 1 >= self.retries.attempts
                 if last_one or not error.worth_retrying or (conversation.sent and not harmless):
                     raise

@@ -13,6 +13,8 @@ class MinerError(Exception):
 
     error_type: ClassVar[str] = "error"
     worth_retrying: ClassVar[bool] = False
+    sent: bool = False
+    """Whether the request had left when this happened: then the miner may have carried it out."""
 
 
 class MinerTimeout(MinerError):
@@ -51,3 +53,9 @@ class UnsupportedCommand(MinerError):
     """This firmware does not know the command (CGMiner codes 14 and 83, or the maker's own word for it)."""
 
     error_type = "unsupported"
+
+
+class ActionRefused(MinerError):
+    """We do not send this: the firmware cannot do it, or the password for it is missing."""
+
+    error_type = "refused"

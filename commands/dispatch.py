@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,11 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
+from django_q.tasks import async_task
 
-from commands.models import OPEN_STATUSES, CommandBatch, CommandEvent, CommandStatus, MinerCommand, Verification
+from commands import metrics
+from commands.ledger import note, record
+from commands.models import OPEN_STATUSES, SERVER, CommandBatch, CommandStatus, MinerCommand, MinerCommandQuerySet, Verification
 from commands.params import InvalidCommand, checked
 from commands.secrets import seal
 from miners.models import Miner
@@ -27,6 +31,7 @@ from sites.models import Site
 
 log = structlog.get_logger(__name__)
 
+EXECUTE_TASK = "commands.tasks.execute_site_commands"
 MAX_TTL_S = 7 * 86_400
 RESULT_STATUSES = {
     "completed": CommandStatus.COMPLETED,
@@ -90,7 +95,9 @@ def create_commands(
     try:
         with transaction.atomic():
             MinerCommand.objects.bulk_create(commands, batch_size=1_000)
-            _record(commands, CommandStatus.PENDING, actor=actor_name(requested_by), message=_asked(order), now=now)
+            record(commands, CommandStatus.PENDING, actor=actor_name(requested_by), message=_asked(order), now=now)
+            if batch is None:
+                wake_executors(miner.site_id for miner in miners)
     except IntegrityError:
         # The same request arrived twice at the same moment: the other one was stored.
         earlier = _already_asked(miners, order.idempotency_key or "")
@@ -110,19 +117,32 @@ def lease_commands(site: Site, *, limit: int, now: datetime, leased_by: str, zon
     due = MinerCommand.objects.filter(site=site).offerable(now)
     if zone:
         due = due.filter(miner__zone__in=["", zone])
-    chosen = list(due.first_of_each_miner()[:limit].values_list("pk", flat=True))
-    with transaction.atomic():
-        # The conditions are asked again under the lock: another runner may have been faster.
-        offers = MinerCommand.objects.filter(pk__in=chosen).offerable(now).select_for_update(skip_locked=True, of=("self",))
-        return _lease(list(offers.select_related("miner", "site")), now=now, leased_by=leased_by)
+    return _lease_first(due, limit=limit, now=now, leased_by=leased_by)
+
+
+def lease_for_server(site: Site, *, limit: int, now: datetime, runner: str) -> list[MinerCommand]:
+    """What this server carries out next at `site`, leased to its `runner`; each is still to be marked by `touch`."""
+    expire_due(now, site=site)
+    due = MinerCommand.objects.filter(site=site).executable(now)
+    return _lease_first(due, limit=limit, now=now, leased_by=SERVER + runner)
 
 
 def lease_command(command_id: UUID, *, now: datetime, leased_by: str) -> MinerCommand | None:
     """Lease this one command if it may be handed out now; None when another runner was faster or its time is not come."""
-    with transaction.atomic():
-        offers = MinerCommand.objects.offerable(now).filter(pk=command_id).select_for_update(skip_locked=True, of=("self",))
-        leased = _lease(list(offers.select_related("miner", "site")), now=now, leased_by=leased_by)
+    leased = _lease_first(MinerCommand.objects.filter(pk=command_id).offerable(now), limit=1, now=now, leased_by=leased_by)
     return leased[0] if leased else None
+
+
+def touch(command: MinerCommand, *, now: datetime) -> bool:
+    """Write down that the miner is about to be told, before it is: from here on nobody tells it again. False when the lease is lost."""
+    with transaction.atomic():
+        touched = MinerCommand.objects.filter(
+            pk=command.pk, status=CommandStatus.SENT, deliveries=command.deliveries, leased_until__gt=now, touched_at__isnull=True
+        ).update(status=CommandStatus.EXECUTING, touched_at=now)
+        if touched:
+            command.status, command.touched_at = CommandStatus.EXECUTING, now
+            record([command], CommandStatus.EXECUTING, actor=command.leased_by, message="telling the miner", now=now)
+    return bool(touched)
 
 
 def record_result(command_id: UUID, *, site: Site, outcome: Outcome, actor: str, now: datetime) -> MinerCommand:
@@ -137,7 +157,7 @@ def record_result(command_id: UUID, *, site: Site, outcome: Outcome, actor: str,
             _keep_late_result(command, outcome, status, actor=actor, now=now)
             return command
         _apply(command, outcome, status, now=now)
-        _record([command], status, actor=actor, message=_claim(outcome), now=now)
+        record([command], status, actor=actor, message=_claim(outcome), now=now)
     log.info("command_result", command_id=str(command.pk), command=command.command, status=status, claimed=outcome.status)
     return command
 
@@ -149,8 +169,11 @@ def record_verification(command: MinerCommand, verification: Verification, *, ev
             verification=verification, evidence=dict(evidence), verified_at=now
         )
         if judged:
-            _record([command], CommandStatus(command.status), actor="telemetry", message=f"judged {verification}", now=now)
+            note([command], CommandStatus(command.status), actor="telemetry", message=f"judged {verification}", now=now)
     if judged:
+        metrics.JUDGED.labels(command.command, str(verification)).inc()
+        if verification == Verification.VERIFIED and "seconds" in evidence:
+            metrics.VERIFIED_AFTER.labels(command.command).observe(evidence["seconds"])
         log.info("command_judged", command_id=str(command.pk), command=command.command, verification=str(verification))
 
 
@@ -160,17 +183,23 @@ def cancel(commands: QuerySet[MinerCommand], *, actor: str, now: datetime) -> in
 
 
 def expire_due(now: datetime, *, site: Site | None = None) -> int:
-    """Close open commands whose time is over; returns how many."""
-    due = MinerCommand.objects.overdue(now)
-    if site:
-        due = due.filter(site=site)
-    if not due.exists():
-        return 0
-    never_sent = _close(
-        due.filter(deliveries=0), CommandStatus.EXPIRED, actor="system", message="expired before it was handed out", now=now
-    )
-    unanswered = "expired without an answer: whether it reached the miner is unknown"
-    return never_sent + _close(due.filter(deliveries__gt=0), CommandStatus.EXPIRED, actor="system", message=unanswered, now=now)
+    """Close open commands whose time is over, and those this server was telling a miner when it stopped; returns how many."""
+    commands = MinerCommand.objects.filter(site=site) if site else MinerCommand.objects.all()
+    closed = 0
+    for ended, message in (
+        (commands.lost(now), "the server stopped while it told the miner: whether it was carried out is unknown"),
+        (commands.overdue(now).filter(deliveries=0), "expired before it was handed out"),
+        (commands.overdue(now).filter(deliveries__gt=0), "expired without an answer: whether it reached the miner is unknown"),
+    ):
+        if ended.exists():
+            closed += _close(ended, CommandStatus.EXPIRED, actor="system", message=message, now=now)
+    return closed
+
+
+def wake_executors(site_ids: Iterable[int]) -> None:
+    """Have the cluster carry out at once, after the commit, what is due at those of the sites whose miners this server reaches."""
+    for code in Site.objects.polled().filter(pk__in=set(site_ids)).values_list("code", flat=True):
+        transaction.on_commit(partial(async_task, EXECUTE_TASK, code, group="commands", task_name=f"commands {code}"), robust=True)
 
 
 def actor_name(user: AbstractBaseUser | None) -> str:
@@ -215,6 +244,18 @@ def _already_asked(miners: Sequence[Miner], idempotency_key: str) -> list[MinerC
     return list(MinerCommand.objects.filter(idempotency_key=idempotency_key, miner__in=miners).select_related("miner", "site"))
 
 
+def _lease_first(due: MinerCommandQuerySet, *, limit: int, now: datetime, leased_by: str) -> list[MinerCommand]:
+    """Lease the first command of each miner in `due`, at most `limit`."""
+    chosen = dict(due.first_of_each_miner()[:limit].values_list("pk", "miner_id"))
+    with transaction.atomic():
+        # One lease a miner at a time: two runners could otherwise take two commands of one miner in the same moment.
+        locked = Miner.objects.filter(pk__in=chosen.values()).select_for_update(skip_locked=True, no_key=True, of=("self",))
+        free = set(locked.values_list("pk", flat=True))
+        # The conditions are asked again under the lock: another runner may have been faster.
+        offers = due.filter(pk__in=[pk for pk, miner in chosen.items() if miner in free]).select_for_update(skip_locked=True, of=("self",))
+        return _lease(list(offers.select_related("miner", "site")), now=now, leased_by=leased_by[:100])
+
+
 def _lease(commands: list[MinerCommand], *, now: datetime, leased_by: str) -> list[MinerCommand]:
     until = now + timedelta(seconds=settings.COMMAND_LEASE_S)
     leased = []
@@ -222,16 +263,17 @@ def _lease(commands: list[MinerCommand], *, now: datetime, leased_by: str) -> li
         claimed = MinerCommand.objects.filter(pk=command.pk, status=command.status, deliveries=command.deliveries).update(
             status=CommandStatus.SENT,
             leased_until=until,
-            leased_by=leased_by[:100],
+            leased_by=leased_by,
             deliveries=F("deliveries") + 1,
             sent_at=Coalesce(F("sent_at"), now),
         )
         if not claimed:
             continue  # another runner was faster
         command.status, command.leased_until, command.sent_at = CommandStatus.SENT, until, command.sent_at or now
+        command.leased_by = leased_by
         command.deliveries += 1
         leased.append(command)
-        _record([command], CommandStatus.SENT, actor=leased_by, message=f"handed out, delivery {command.deliveries}", now=now)
+        record([command], CommandStatus.SENT, actor=leased_by, message=f"handed out, delivery {command.deliveries}", now=now)
     return leased
 
 
@@ -256,27 +298,20 @@ def _keep_late_result(command: MinerCommand, outcome: Outcome, status: CommandSt
     message = f"late: {_claim(outcome)}"[:500]
     if repeat or command.events.filter(message=message).exists():
         return
-    _record([command], CommandStatus(command.status), actor=actor, message=message, now=now)
+    note([command], CommandStatus(command.status), actor=actor, message=message, now=now)
     log.info("command_late_result", command_id=str(command.pk), status=command.status, claimed=outcome.status)
 
 
 def _close(commands: QuerySet[MinerCommand], status: CommandStatus, *, actor: str, message: str, now: datetime) -> int:
     with transaction.atomic():
-        locked = list(commands.select_for_update(skip_locked=True, of=("self",)).only("pk", "status"))
+        locked = list(commands.select_for_update(skip_locked=True, of=("self",)).only("pk", "status", "command"))
         MinerCommand.objects.filter(pk__in=[command.pk for command in locked], status__in=OPEN_STATUSES).update(
             status=status, finished_at=now, leased_until=None
         )
-        _record(locked, status, actor=actor, message=message, now=now)
+        record(locked, status, actor=actor, message=message, now=now)
     if locked:
         log.info("command_closed", status=status, count=len(locked), actor=actor)
     return len(locked)
-
-
-def _record(commands: Iterable[MinerCommand], status: CommandStatus, *, actor: str, message: str, now: datetime) -> None:
-    CommandEvent.objects.bulk_create(
-        [CommandEvent(command_id=command.pk, at=now, actor=actor[:150], status=status, message=message[:500]) for command in commands],
-        batch_size=1_000,
-    )
 
 
 def _asked(order: Order) -> str:

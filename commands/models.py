@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
@@ -38,6 +39,10 @@ DELIVERED_STATUSES = (CommandStatus.SENT, CommandStatus.EXECUTING)
 OPEN_STATUSES = (CommandStatus.PENDING, *DELIVERED_STATUSES)
 
 
+SERVER = "server "
+"""What the name of a runner of this server begins with, in `leased_by`."""
+
+
 class Verification(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
     VERIFIED = "verified", _("verified")
@@ -48,6 +53,7 @@ class CommandBatch(models.Model):
     """One order for many miners: sent in paced groups, the canary first, stopped by itself when too many fail."""
 
     class State(models.TextChoices):
+        WAITING = "waiting", _("waiting for approval")
         RUNNING = "running", _("running")
         PAUSED = "paused", _("paused")
         STOPPED = "stopped", _("stopped")
@@ -69,9 +75,25 @@ class CommandBatch(models.Model):
     canary_size = models.PositiveIntegerField(_("canary, miners"), default=0)
     group_size = models.PositiveIntegerField(_("group, miners"), default=50)
     pause_seconds = models.PositiveIntegerField(_("pause between groups, s"), default=30)
-    stop_above_percent = models.PositiveSmallIntegerField(_("stop when more fail, %"), default=20)
+    megawatts_a_minute = models.FloatField(_("at most, MW a minute"), null=True, blank=True)
+    stop_above_percent = models.PositiveSmallIntegerField(
+        _("stop when more fail, %"), default=20, help_text=_("Failed, expired or not verified, of those sent.")
+    )
+    ttl_seconds = models.PositiveIntegerField(
+        _("a command expires after, s"), default=900, help_text=_("From the moment its group is released.")
+    )
     next_group_at = models.DateTimeField(_("next group"), null=True, editable=False)
     stop_reason = models.CharField(_("stopped because"), max_length=255, blank=True, editable=False)
+    approve_until = models.DateTimeField(_("to be approved until"), null=True, editable=False)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("approved by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        editable=False,
+    )
 
     class Meta:
         db_table = "command_batches"
@@ -88,20 +110,29 @@ class MinerCommandQuerySet(models.QuerySet["MinerCommand"]):
         return self.filter(status__in=OPEN_STATUSES)
 
     def overdue(self, now: datetime) -> MinerCommandQuerySet:
-        """Open commands whose time is over."""
-        return self.open().filter(expires_at__lte=now)
+        """Open commands whose time is over; it does not run while their batch holds them back."""
+        return self.open().filter(expires_at__lte=now, is_released=True)
+
+    def lost(self, now: datetime) -> MinerCommandQuerySet:
+        """Commands that this server began to tell a miner, and then said nothing more of: it was stopped in between."""
+        return self.open().filter(touched_at__isnull=False, leased_until__lte=now)
+
+    def executable(self, now: datetime) -> MinerCommandQuerySet:
+        """What this server may carry out itself: no agent had it, for then the miner may have done it already."""
+        return self.offerable(now).filter(models.Q(deliveries=0) | models.Q(leased_by__startswith=SERVER))
 
     def offerable(self, now: datetime) -> MinerCommandQuerySet:
         """Never handed out, or handed out and unanswered when the lease ended; not held back by their batch.
 
-        A miner with an unanswered command gets only that one: commands reach a miner one at a time and in order.
+        A miner with an unanswered command gets only that one: commands reach a miner one at a time and in order. What this server
+        itself may have told a miner is never told again.
         """
         in_flight = MinerCommand.objects.filter(miner=models.OuterRef("miner"), status__in=DELIVERED_STATUSES).exclude(
             pk=models.OuterRef("pk")
         )
         waiting = models.Q(status=CommandStatus.PENDING) | models.Q(status__in=DELIVERED_STATUSES, leased_until__lte=now)
         return (
-            self.filter(waiting, expires_at__gt=now, is_released=True)
+            self.filter(waiting, expires_at__gt=now, is_released=True, touched_at__isnull=True)
             .exclude(models.Exists(in_flight))
             .order_by("-priority", "created_at", "pk")
         )
@@ -150,6 +181,9 @@ class MinerCommand(models.Model):
     sent_at = models.DateTimeField(_("first sent"), null=True, editable=False)
     leased_until = models.DateTimeField(_("leased until"), null=True, editable=False)
     leased_by = models.CharField(_("leased by"), max_length=100, blank=True, editable=False)
+    touched_at = models.DateTimeField(
+        _("told to the miner"), null=True, editable=False, help_text=_("Written before this server speaks to the miner.")
+    )
     deliveries = models.PositiveSmallIntegerField(_("deliveries"), default=0, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
     result_code = models.SmallIntegerField(_("result code"), null=True, editable=False)
@@ -192,6 +226,24 @@ class MinerCommand(models.Model):
         return f"{self.command} {self.miner_id}"
 
 
+class BatchEvent(models.Model):
+    """One thing that happened to a batch. Only ever added to."""
+
+    batch = models.ForeignKey(CommandBatch, verbose_name=_("batch"), on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(_("at"))
+    actor = models.CharField(_("who"), max_length=150)
+    message = models.CharField(_("what happened"), max_length=500)
+
+    class Meta:
+        db_table = "command_batch_events"
+        ordering = ["at", "pk"]
+        verbose_name = _("batch event")
+        verbose_name_plural = _("batch events")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.message}"
+
+
 class CommandEvent(models.Model):
     """One thing that happened to a command. Only ever added to."""
 
@@ -209,3 +261,65 @@ class CommandEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.message}"
+
+
+class MinerCredentialQuerySet(models.QuerySet["MinerCredential"]):
+    def of_miners(self, miners: Iterable[Miner]) -> dict[int, MinerCredential]:
+        """The credential of each miner, its own before its site's, by the miner's primary key."""
+        wanted = list(miners)
+        found = self.filter(site__in={miner.site_id for miner in wanted})
+        by_miner = {credential.miner_id: credential for credential in found if credential.miner_id}
+        by_site = {credential.site_id: credential for credential in found if not credential.miner_id}
+        both = ((miner.pk, by_miner.get(miner.pk) or by_site.get(miner.site_id)) for miner in wanted)
+        return {pk: credential for pk, credential in both if credential}
+
+
+class MinerCredential(models.Model):
+    """The administrator's password of a site's miners, or of one of them. Stored encrypted, never shown."""
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="miner_credentials")
+    miner = models.ForeignKey(
+        Miner,
+        verbose_name=_("miner"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="credentials",
+        help_text=_("Empty: all miners of the site that have none of their own."),
+    )
+    sealed = models.TextField(editable=False)
+    changed_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    objects = MinerCredentialQuerySet.as_manager()
+
+    class Meta:
+        db_table = "miner_credentials"
+        ordering = ["site", "miner"]
+        verbose_name = _("miner password")
+        verbose_name_plural = _("miner passwords")
+        constraints = [
+            models.UniqueConstraint(fields=["site"], condition=models.Q(miner__isnull=True), name="one_credential_a_site"),
+            models.UniqueConstraint(fields=["miner"], condition=models.Q(miner__isnull=False), name="one_credential_a_miner"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.miner or self.site)
+
+
+class ApprovalRule(models.Model):
+    """Which orders for a site a second person must approve."""
+
+    site = models.OneToOneField(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="approval_rule")
+    commands = models.JSONField(_("commands"), default=list, blank=True, help_text=_("Types that always need approval."))
+    above_miners = models.PositiveIntegerField(
+        _("above, miners"), null=True, blank=True, help_text=_("Orders for more miners need approval, whatever their type.")
+    )
+    valid_minutes = models.PositiveIntegerField(_("to be approved within, minutes"), default=60)
+
+    class Meta:
+        db_table = "command_approval_rules"
+        verbose_name = _("two-person rule")
+        verbose_name_plural = _("two-person rules")
+
+    def __str__(self) -> str:
+        return str(self.site)

@@ -1,14 +1,46 @@
-"""What the schedules call: close what nobody answered, judge what went out."""
+"""What the cluster runs for commands: carry out, close, judge, and let batches go on."""
 
 from __future__ import annotations
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from commands import dispatch, verification
-from resilience.leases import leased_job
+from commands import dispatch, executor, verification
+from commands.models import MinerCommand
+from resilience.leases import LeaseTaken, job_lease, leased_job
+from sites.models import Site
 
 JOB_S = 300
 """Longer than the cluster lets a task run."""
+EXECUTION_S = 120
+"""Longer than a run of the executor takes; so long a site waits when a runner was killed."""
+
+
+def execute_site_commands(site_code: str) -> str:
+    """Carry out what is due at a site, one run of a site at a time."""
+    site = Site.objects.polled().filter(code=site_code).first()
+    if site is None:
+        return f"{site_code}: no active site that this server polls"
+    try:
+        with job_lease(f"commands {site.code}", ttl_s=EXECUTION_S) as lease:
+            report = executor.execute_due(site)
+            lease.result = str(report)
+    except LeaseTaken as taken:
+        return str(taken)
+    # Asked again after the lease is given back: whoever found it taken meanwhile has left its command to this run.
+    if report.taken and executor.has_due(site):
+        dispatch.wake_executors([site.pk])
+    return str(report)
+
+
+@leased_job("execute_commands", ttl_s=60)
+def execute_commands() -> str:
+    """Each minute: what no task carried out, for it was lost or the cluster was down."""
+    now = timezone.now()
+    due = MinerCommand.objects.filter(site=OuterRef("pk")).executable(now)
+    sites = list(Site.objects.polled().filter(Exists(due)).values_list("pk", flat=True))
+    dispatch.wake_executors(sites)
+    return f"{len(sites)} sites have commands due"
 
 
 @leased_job("expire_commands", ttl_s=JOB_S)

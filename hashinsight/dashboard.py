@@ -60,8 +60,15 @@ class Standing:
         return self._sum("hashrate_expected_ghs")
 
     @cached_property
+    def power_nameplate(self) -> float | None:
+        """Of hashing miners that report no power."""
+        return self._sum("power_nameplate")
+
+    @cached_property
     def power_consumption(self) -> float | None:
-        return self._sum("power_consumption")
+        """What miners report, and the nameplate of those that report none."""
+        known = [power for power in (self._sum("power_consumption"), self.power_nameplate) if power is not None]
+        return sum(known) if known else None
 
     @cached_property
     def delivered_percent(self) -> float | None:
@@ -74,8 +81,9 @@ class Standing:
 
     @cached_property
     def efficiency(self) -> float | None:
-        """J/TH, over the miners that report both."""
-        return self.power_consumption / self.hashrate_ghs * 1000 if self.power_consumption and self.hashrate_ghs else None
+        """J/TH, over the miners whose power is known."""
+        hashrate = self._sum("powered_hashrate_ghs")
+        return self.power_consumption / hashrate * 1000 if self.power_consumption and hashrate else None
 
     @cached_property
     def delivered_width(self) -> int:

@@ -59,13 +59,15 @@ class Job:
 JOBS = (
     Job(name="hashinsight.polls", func="telemetry.tasks.enqueue_polls", every_minutes=1),
     Job(name="hashinsight.roll-ups", func="telemetry.tasks.roll_up", every_minutes=1),
+    Job(name="hashinsight.gaps", func="telemetry.tasks.update_gaps", every_minutes=1),
     Job(name="hashinsight.partitions", func="telemetry.tasks.ensure_partitions", every_minutes=60),
     Job(name="hashinsight.retention", func="telemetry.tasks.prune", daily_at=time(3, 20)),
+    Job(name="hashinsight.command-execution", func="commands.tasks.execute_commands", every_minutes=1),
     Job(name="hashinsight.command-expiry", func="commands.tasks.expire_commands", every_minutes=1),
     Job(name="hashinsight.command-verification", func="commands.tasks.verify_commands", every_minutes=1),
 )
 
-ENQUEUED = frozenset({"telemetry.tasks.poll_site_task"})
+ENQUEUED = frozenset({"telemetry.tasks.poll_site_task", "commands.tasks.execute_site_commands"})
 """Tasks that code puts in the queue."""
 
 ALLOWED_CALLABLES = frozenset(job.func for job in JOBS) | ENQUEUED

@@ -39,6 +39,8 @@ class ImportPlan:
     columns: Sequence[str] = ()
     ignored_columns: Sequence[str] = ()
     errors: list[RowError] = field(default_factory=list)
+    notes: list[RowError] = field(default_factory=list)
+    """Cells that were left out of rows that are good without them."""
 
     @property
     def refused_rows(self) -> int:
@@ -142,8 +144,10 @@ class _Planner:
         model = self.matcher.match(text)
         if model is None:
             near = difflib.get_close_matches(text, self.matcher.names(), n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else "; leave it empty to take what the miner reports"
-            self._refuse(row, "model", f'"{text}" is not in the catalogue of models{hint}')
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self.plan.notes.append(
+                RowError(row.number, "model", f'"{text}" is not in the catalogue of models; what the miner reports counts{hint}')
+            )
         else:
             fields["model_id"] = model.pk
 

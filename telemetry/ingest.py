@@ -72,7 +72,8 @@ def ingest_readings(
                 times = [reading.timestamp for _, reading in intake.readings]
                 log_upload(site, upload, upload_time=received_at, times=times, report=report)
     report.processing_ms = (time.perf_counter() - started) * 1000
-    _log(site, source, report)
+    if upload:
+        _log(site, report)
     return report
 
 
@@ -123,9 +124,10 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
     keys = _miner_keys(intake, part)
     known = [reading for _, reading in part if reading.miner_id in keys]
     unique = {(reading.miner_id, reading.timestamp): complete(reading) for reading in known}
-    rows = rows_of(unique.values(), miner_keys=keys)
+    store = storage.current()
+    rows = rows_of(unique.values(), miner_keys=keys, stored_time=store.stored_time)
     batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, rows=rows)
-    stored = storage.current().store(batch)
+    stored = store.store(batch)
     if stored.appended:
         buckets = buckets_of([timestamp for _, timestamp in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
@@ -181,13 +183,12 @@ def _count(report: IngestReport, stored: Stored, batch: Batch, *, processed: int
     report.offline += len(newest) - online
 
 
-def _log(site: Site, source: Source, report: IngestReport) -> None:
+def _log(site: Site, report: IngestReport) -> None:
     log.info(
-        "telemetry_ingest",
-        site=site.code,
-        source=str(source),
-        received=report.received,
-        processed=report.processed,
+        "telemetry_upload",
+        site_id=site.code,
+        miner_count=report.processed,
+        online=report.online,
         duplicates=report.duplicates,
         errors=len(report.errors),
         processing_ms=round(report.processing_ms, 1),

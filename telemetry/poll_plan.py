@@ -77,7 +77,7 @@ def due_rounds(*, now: datetime) -> list[DueRound]:
 def _planned_rounds() -> Iterator[tuple[DueRound, int]]:
     has_address = Q(miners__is_enabled=True) & ~Q(miners__ip_address="")
     counted = Site.objects.polled().annotate(polled_miners=Count("miners", filter=has_address)).filter(polled_miners__gt=0)
-    for code, interval_s, miner_count in counted.values_list("code", "interval_seconds", "polled_miners"):
+    for code, interval_s, miner_count in counted.order_by("code").values_list("code", "interval_seconds", "polled_miners"):
         for shard in shards_for(miner_count):
             yield DueRound(code, shard), interval_s
 

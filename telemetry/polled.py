@@ -15,11 +15,14 @@ _MOST_BOARDS, _MOST_CHIPS, _MOST_FANS = 10, 100, 20  # the wire's limits
 
 
 def reading_of(outcome: Outcome, *, miner_id: str) -> Reading | None:
-    """The outcome as a reading at the server's time, never the miner's; None when the miner answered something unreadable."""
+    """The outcome as a reading at the server's time, never the miner's.
+
+    None when the miner answered something unreadable, or when the round ended before it had its time: neither makes it offline.
+    """
     if outcome.snapshot is not None:
         return _online(outcome, outcome.snapshot, miner_id)
     error = outcome.error
-    if error is None or error.error_type in UNREADABLE:
+    if error is None or outcome.cut_off or error.error_type in UNREADABLE:
         return None
     return Reading(miner_id=miner_id, timestamp=outcome.finished_at, online=False, error_type=error.error_type, error_message=str(error))
 

@@ -10,9 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -33,6 +32,7 @@ from telemetry import poll_metrics
 from telemetry.ingest import ingest_readings
 from telemetry.models import MinerTelemetryLive, Source
 from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
+from telemetry.poll_report import PollReport
 from telemetry.poll_state import Change, Memory, store_changes, tell_of_offline
 from telemetry.polled import UNREADABLE, reading_of
 
@@ -41,45 +41,12 @@ log = structlog.get_logger(__name__)
 BATCH = 2_000
 FLUSH_S = 0.5
 """A smaller batch is written when nothing came for this long."""
+MOST_UNREAD = 3 * BATCH
+"""Outcomes waiting to be stored at which no further miner is asked."""
+STORE_GRACE_S = 10
+"""Seconds after the round's deadline for storing what has come; a database slower than that loses the rest of this round."""
 LEASE_MARGIN_S = 20
-"""What writing the last batch may take after the round's deadline."""
-
-
-@dataclass(slots=True)
-class PollReport:
-    """What one round came to. `skipped` are known-dead miners whose turn comes in a later round; `errors` counts by class."""
-
-    site_id: str
-    shard: str
-    started_at: datetime
-    polled: int = 0
-    online: int = 0
-    offline: int = 0
-    skipped: int = 0
-    stored: int = 0
-    answers_stored_ms: float = 0.0
-    """Until the last reading of a miner that answered was stored; the rest of the round waits for those that do not."""
-    errors: Counter[str] = field(default_factory=Counter)
-    duration_ms: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "site_id": self.site_id,
-            "shard": self.shard,
-            "started_at": self.started_at.isoformat(),
-            "polled": self.polled,
-            "online": self.online,
-            "offline": self.offline,
-            "skipped": self.skipped,
-            "stored": self.stored,
-            "answers_stored_ms": round(self.answers_stored_ms, 1),
-            "errors": dict(self.errors),
-            "duration_ms": round(self.duration_ms, 1),
-        }
-
-    def __str__(self) -> str:
-        seconds = self.duration_ms / 1000
-        return f"{self.polled} polled, {self.online} online, {self.offline} offline, {self.skipped} skipped in {seconds:.1f} s"
+"""More than the grace and the last batch together."""
 
 
 def poll_site(site: Site, *, now: datetime, shard: Shard = WHOLE, enqueued_at: datetime | None = None) -> PollReport:
@@ -118,12 +85,22 @@ class _PollRound:
         self.matcher: ModelMatcher | None = None
 
     def run(self) -> PollReport:
+        report = self.report
         with _polling([_target(miner) for miner in self.miners.values()]) as mailbox:
             for outcomes in mailbox.batches(enough=BATCH, within_s=FLUSH_S):
-                self._store(outcomes)
+                self._store([outcome for outcome in outcomes if not outcome.cut_off])
+                if self._elapsed_ms() > (settings.POLL_DEADLINE_S + STORE_GRACE_S) * 1000:
+                    break
         self._publish_online()
-        report = self.report
+        report.not_reached = len(self.miners) - report.polled
         report.duration_ms = self._elapsed_ms()
+        self._log()
+        return report
+
+    def _log(self) -> None:
+        report = self.report
+        if report.not_reached:
+            log.warning("poll_round_cut_short", site_id=report.site_id, shard=report.shard, not_reached=report.not_reached)
         errors = {f"error_{name}": count for name, count in sorted(report.errors.items())}
         log.info(
             "poll_round",
@@ -133,13 +110,14 @@ class _PollRound:
             online=report.online,
             offline=report.offline,
             skipped=report.skipped,
+            not_reached=report.not_reached,
             **errors,
             duration_ms=round(report.duration_ms),
         )
-        return report
 
     def _store(self, arrived: list[Outcome]) -> None:
         outcomes = self._of_present_miners(arrived)
+        self.report.polled += len(arrived)
         readings = [reading for outcome in outcomes if (reading := reading_of(outcome, miner_id=self._miner(outcome).miner_id))]
         if readings:
             stored = ingest_readings(self.site, readings, source=Source.POLLER, received_at=timezone.now())
@@ -195,7 +173,6 @@ class _PollRound:
 
     def _count(self, outcomes: list[Outcome]) -> None:
         report = self.report
-        report.polled += len(outcomes)
         latency = poll_metrics.LATENCY.labels(self.site.code)
         statuses: Counter[str] = Counter()
         for outcome in outcomes:
@@ -258,6 +235,7 @@ def round_policy() -> RoundPolicy:
         retry_timeouts=Timeouts(connect_s=connect_s / 2, send_s=send_s, receive_s=receive_s / 2),
         retries=RetryPolicy(attempts=settings.POLL_ATTEMPTS),
         deadline_s=settings.POLL_DEADLINE_S,
+        most_unread=MOST_UNREAD,
     )
 
 

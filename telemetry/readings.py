@@ -1,7 +1,8 @@
 """A reading on its way in, and what became of a batch of them.
 
 `Reading` is strict: it is built from a collector's record or from a polled snapshot, in the wire's names and units, with nothing in it that
-breaks a bound of the contract. None means "not reported".
+breaks a bound of the contract. None means "not reported". Nothing here can be part of a cycle, so the garbage collector need not follow it
+(`gc=False`): thousands of readings at once would set it off.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ BoardTemperature = Annotated[float, Meta(ge=-50, le=150)]
 ChipCount = Annotated[int, Meta(ge=0, le=100_000)]
 
 
-class Board(msgspec.Struct, frozen=True, kw_only=True):
+class Board(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One hashboard: hash rate in GH/s, its hottest temperature in °C, chips that work and chips fitted."""
 
     id: int | Annotated[str, Meta(max_length=20)] | None = None
@@ -40,7 +41,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int | None = None
 
 
-class Reading(msgspec.Struct, kw_only=True):
+class Reading(msgspec.Struct, kw_only=True, gc=False):
     """What one miner reported at one moment. `timestamp` is aware, in UTC."""
 
     miner_id: str

@@ -1,7 +1,7 @@
 """One record of an upload: the typed model of what collectors send, and what turns it into a reading.
 
 `Record` decodes the wire straight into a `Reading`. What no type can say (aliases, naive times, counts that pose as readings) is put right
-in place by `settle`. Unknown zeros of single fields and everything derived are `telemetry.completion`'s.
+in place by `settle`. Empty text and everything derived are `telemetry.completion`'s.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from telemetry.readings import Board, Reading
 
 UNSTAMPED = datetime.max
 """Stands for "no timestamp in the record"."""
-EARLIEST = datetime(2009, 1, 3, tzinfo=UTC)
+EARLIEST_YEAR = 2009
 """The first Bitcoin block: nothing was mined before it, so an older time is a clock that was never set."""
 LARGEST_COUNTER = 2**63 - 1
 COUNTS_BELOW = 10
@@ -122,8 +122,8 @@ def _settle_time(record: Record, sent_at: datetime) -> None:
             moment = moment.astimezone(UTC)
         except OverflowError:
             raise RecordRefused("timestamp", "is out of range") from None
-    if moment < EARLIEST:
-        raise RecordRefused("timestamp", f"is before {EARLIEST:%Y-%m-%d}")
+    if moment.year < EARLIEST_YEAR:
+        raise RecordRefused("timestamp", f"is before {EARLIEST_YEAR}")
     record.timestamp = moment
 
 
@@ -142,9 +142,13 @@ def _settle_aliases(record: Record) -> None:
 
 
 def _forget_unknown_zeros(record: Record) -> None:
-    """Zeros that only ever mean "not known to this agent". Power and efficiency are `telemetry.completion`'s."""
+    """Zeros that only ever mean "not known to this agent": over TCP agents send no other power and efficiency, asleep or not."""
     if not record.frequency_avg:
         record.frequency_avg = None
+    if not record.power_consumption:
+        record.power_consumption = None
+    if not record.efficiency:
+        record.efficiency = None
     if record.temperature_max == 0 and not record.temperature_avg and not record.temperature_min:
         record.temperature_max = record.temperature_avg = record.temperature_min = None
     if record.uptime_seconds == 0 and (record.accepted_shares or record.hashrate_ghs):

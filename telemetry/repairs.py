@@ -96,6 +96,15 @@ def moment(value: Any) -> datetime | None:
         raise RecordRefused("timestamp", "is not an ISO 8601 time") from None
 
 
+def is_storable(value: Any) -> bool:
+    """Whether no text in it has a NUL or a lone surrogate; unusual characters are taken for such, to be looked at closely."""
+    if isinstance(value, str):
+        return value.isprintable()
+    if isinstance(value, dict):
+        return all(map(is_storable, value.values()))
+    return all(map(is_storable, value)) if isinstance(value, list) else True
+
+
 def items(reader: Reader) -> Reader:
     """A reader of lists: what `reader` can't read is left out."""
 
@@ -113,6 +122,13 @@ def parts(kind: type[msgspec.Struct]) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             return None
+        try:
+            msgspec.convert(value, kind, strict=False)
+        except msgspec.ValidationError:
+            return repair(value)
+        return value if is_storable(value) else repair(value)
+
+    def repair(value: dict[str, Any]) -> Any:
         fields = {}
         for name, (reader, hint) in readers.items():
             try:
@@ -162,7 +178,7 @@ def repaired(raw: Mapping[str, Any]) -> Record:
         if reader is not None and value is not None and (readable := reader(value)) is not None:
             fields[name] = readable
     try:
-        return msgspec.convert(fields, Record)
+        return msgspec.convert(fields, Record, strict=False)
     except msgspec.ValidationError as error:
         raise refusal(str(error)) from None
 

@@ -24,7 +24,10 @@ BELIEVED_FOR = timedelta(minutes=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteStatistics:
-    """Where one site stands, by the words of `SiteSummary`. GH/s and W; None where no miner reports the value."""
+    """Where one site stands, by the words of `SiteSummary`. GH/s and W; None where no miner reports the value.
+
+    `power_nameplate` is added for hashing miners that report no power; `powered_hashrate_ghs` is what all miners of known power hash.
+    """
 
     site_id: int
     miners: int = 0
@@ -40,6 +43,8 @@ class SiteStatistics:
     hashrate_ghs: float | None = None
     hashrate_expected_ghs: float | None = None
     power_consumption: float | None = None
+    power_nameplate: float | None = None
+    powered_hashrate_ghs: float | None = None
     temperature_avg: float | None = None
     temperature_max: float | None = None
     newest_reading_at: datetime | None = None

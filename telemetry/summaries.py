@@ -12,20 +12,23 @@ from miners.models import STALE_INTERVALS, Miner
 from sites.models import Site
 from telemetry.models import SiteSummary
 
-EFFORT = 20
-"""A summary is not renewed by ingest before this many times its own cost has passed: at most 5 % of the time goes into it."""
+EFFORT = 50
+"""A summary is not renewed by ingest before this many times its own cost has passed: at most 2 % of the time goes into it."""
 
 
 def measure(site: Site, now: datetime) -> SiteSummary:
     """Add up the live rows of `site` as they stand at `now`.
 
     Hash rate and power are those of miners that answer, online or sleeping; expected is what every enabled miner that does not sleep says
-    it should do, else its nameplate. A miner that was reported unreachable is offline however long ago that was.
+    it should do, else its nameplate. Power that hashing miners do not report is added up apart, by nameplate. A miner that was reported
+    unreachable is offline however long ago that was.
     """
     started = time.perf_counter()
     heard = Q(live__online=True, live__timestamp__gte=now - timedelta(seconds=STALE_INTERVALS * site.interval_seconds))
     asleep = Q(live__mining_state="sleeping")
     awake = heard & ~asleep
+    hashing = Q(live__hashrate_ghs__gt=0)
+    measured = Q(live__power_consumption__isnull=False)
     values = Miner.objects.filter(site=site, is_enabled=True).aggregate(
         miners_total=Count("pk"),
         online=Count("pk", filter=awake),
@@ -40,6 +43,8 @@ def measure(site: Site, now: datetime) -> SiteSummary:
         hashrate_ghs=Sum("live__hashrate_ghs", filter=heard),
         hashrate_expected_ghs=Sum(Coalesce("live__hashrate_expected_ghs", "model__hashrate_ghs"), filter=~(heard & asleep)),
         power_consumption=Sum("live__power_consumption", filter=heard),
+        power_nameplate=Sum("model__power_consumption", filter=awake & hashing & ~measured),
+        powered_hashrate_ghs=Sum("live__hashrate_ghs", filter=heard & (measured | Q(model__isnull=False))),
         temperature_avg=Avg("live__temperature_max", filter=heard),
         temperature_max=Max("live__temperature_max", filter=heard),
         newest_reading_at=Max("live__timestamp"),

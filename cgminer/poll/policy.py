@@ -36,6 +36,8 @@ class Outcome:
     attempts: int
     joined: bool | None = None
     """What to remember for the next round's `Target.joined`."""
+    cut_off: bool = False
+    """The round's deadline came before the miner had its time: the error says nothing about the miner."""
     finished_at: datetime
 
 

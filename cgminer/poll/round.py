@@ -203,12 +203,12 @@ class Round:
         turn.start_over()
         self._later(self._policy.retries.delay(turn.attempts - 1), partial(self._again.append, turn))
 
-    def _finish(self, turn: Turn, *, answer: Answer | None = None, error: MinerError | None = None) -> None:
+    def _finish(self, turn: Turn, *, answer: Answer | None = None, error: MinerError | None = None, cut_off: bool = False) -> None:
         if turn.exchange:
             self._hang_up(turn, turn.exchange)
         self._turns.discard(turn)
         self._left -= 1
-        self._done.append(_outcome(turn, answer, error))
+        self._done.append(_outcome(turn, answer, error, cut_off=cut_off))
 
     def _take_names(self) -> None:
         for turn, found in self._resolver.answers():
@@ -232,7 +232,7 @@ class Round:
             if turn.exchange:
                 self._hang_up(turn, turn.exchange)
             late = MinerTimeout(f"{turn.target.address}: no reading before the round's deadline of {seconds:g} s")
-            self._finish(turn, error=turn.last_error or late)
+            self._finish(turn, error=turn.last_error or late, cut_off=turn.last_error is None)
 
     def _hand_over(self) -> None:
         if self._done:
@@ -274,7 +274,7 @@ def _request(command: str) -> bytes:
     return wire.encode(command)
 
 
-def _outcome(turn: Turn, answer: Answer | None, error: MinerError | None) -> Outcome:
+def _outcome(turn: Turn, answer: Answer | None, error: MinerError | None, *, cut_off: bool) -> Outcome:
     if error:
         # The traceback would keep the exchange, and with it up to a megabyte of reply, alive as long as the outcome.
         error.__traceback__ = error.__cause__ = error.__context__ = None
@@ -285,5 +285,6 @@ def _outcome(turn: Turn, answer: Answer | None, error: MinerError | None) -> Out
         latency_ms=answer.latency_ms if answer else None,
         attempts=turn.attempts,
         joined=answer.joined if answer else turn.target.joined,
+        cut_off=cut_off,
         finished_at=datetime.now(UTC),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from cgminer.actions.sealing import token_for
 from cgminer.simulator.miner import SimulatedMiner, SimulatedPool
 
 SESSION = "hs5im8tk"
@@ -24,6 +26,8 @@ class Effect:
     """Answered as a bare STATUS word instead ("RESTART", "BYE")."""
     extra: str = ""
     """A section answered beside the STATUS, as JSON text."""
+    section: Mapping[str, str] | None = None
+    """Answered as the message, which on a Whatsminer may be an object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +230,68 @@ def _session_restart(miner: SimulatedMiner, parameter: str, now: float) -> Effec
     return Effect("S", 319, "Restarting", restarts=True)
 
 
+def _session(miner: SimulatedMiner, parameter: str, now: float) -> Effect:
+    return Effect("S", 315, "Session information", extra=f'"SESSION":[{{"SessionID":"{SESSION}"}}]')
+
+
+def _set_fans(miner: SimulatedMiner, parameter: str, now: float) -> Effect:
+    session, _, setting = parameter.partition(",speed=")
+    if session != SESSION:
+        return _no_session()
+    miner.fan_percent = float(setting)
+    return Effect("S", 346, "Fan speed set")
+
+
+def _set_frequency(miner: SimulatedMiner, parameter: str, now: float) -> Effect:
+    session, board, frequency = (*parameter.split(","), "", "")[:3]
+    if session != SESSION:
+        return _no_session()
+    if not board.isdigit() or int(board) >= miner.model.boards:
+        return Effect("E", 304, f"Invalid board id {board}")
+    miner.frequency_mhz = float(frequency)
+    return Effect("S", 306, "Frequency set")
+
+
+def _asc_set(miner: SimulatedMiner, parameter: str, now: float) -> Effect:
+    """Avalon's `ascset`: standby begins and ends at the moment that is named, here at once."""
+    _, option, value = (*parameter.split(",", 2), "", "")[:3]
+    if option in ("softoff", "softon"):
+        if int(value.partition(":")[2]) <= now:
+            return Effect("E", 120, f"ASC 0 set failed: {option} in the past")
+        (_sleep if option == "softoff" else _wake)(miner, now)
+    elif option == "fan-spd":
+        miner.fan_percent = float(value)
+    elif option != "reboot":
+        return Effect("E", 120, f"ASC 0 set failed: Unknown option: {option}")
+    return Effect("S", 119, "ASC 0 set OK", restarts=option == "reboot")
+
+
+def _update_pools(miner: SimulatedMiner, parameter: str, now: float) -> Effect:
+    fields = json.loads(parameter)
+    wanted = [(fields.get(f"pool{n}"), fields.get(f"worker{n}"), fields.get(f"passwd{n}")) for n in (1, 2, 3)]
+    miner.pools = [SimulatedPool(url=url, user=user, password=password) for url, user, password in wanted if url]
+    miner.save()
+    miner.pool_in_use = 0
+    return Effect("S", 131, "API command OK")
+
+
+def _get_token(miner: SimulatedMiner, parameter: str, now: float) -> Effect:
+    salt, newsalt, time = "BQ5hoXV9", "jbzkfQls", f"{int(now) % 10_000:04d}"
+    miner.token = token_for(miner.spec.admin_password, time=time, salt=salt, newsalt=newsalt)
+    return Effect("S", 134, "", section={"time": time, "salt": salt, "newsalt": newsalt})
+
+
+def opened(miner: SimulatedMiner, sealed: str) -> tuple[str, str] | None:
+    """Command and parameter of an encrypted request; None when it was made with another password or another token."""
+    try:
+        request = json.loads(miner.token.open(sealed)) if miner.token else {}
+    except ValueError:
+        return None
+    if not miner.token or request.pop("token", None) != miner.token.sign:
+        return None
+    return str(request.pop("cmd", "")), json.dumps(request)
+
+
 def _no_session() -> Effect:
     return Effect("E", 402, "Invalid session id")
 
@@ -248,6 +314,12 @@ _COMMANDS: dict[str, Callable[[SimulatedMiner, str, float], Effect]] = {
     "resume": _resume,
     "logon": _log_on,
     "logoff": _log_off,
+    "session": _session,
+    "fanset": _set_fans,
+    "frequencyset": _set_frequency,
+    "ascset": _asc_set,
+    "update_pools": _update_pools,
+    "get_token": _get_token,
     "curtail": _curtail,
     "rebootdevice": _session_restart,
     "resetminer": _session_restart,

@@ -7,7 +7,7 @@ from typing import Any
 from cgminer.simulator.shape import CGMINER_CONTROLS, Shape, templates
 
 _NO_BOARD_SWITCH = CGMINER_CONTROLS - {"ascenable", "ascdisable", "save", "zero"}
-_POWER_SWITCH = frozenset({"power_off", "power_on", "restart_btminer", "reboot"})
+_BTMINER = frozenset({"power_off", "power_on", "restart_btminer", "reboot", "update_pools"})
 
 
 def _firmware(folder: str, description: str, **behaviour: Any) -> Shape:
@@ -29,10 +29,12 @@ BRAIINS = _firmware("braiins", "BOSminer boser-openwrt 0.1.0-26ba61b9", controls
 LUXOS = _firmware(
     "luxos",
     "LUXminer 2024.9.27.210123-8bb2d8a2",
-    controls=CGMINER_CONTROLS | {"logon", "logoff", "curtail", "rebootdevice", "resetminer"},
+    controls=CGMINER_CONTROLS | {"logon", "logoff", "session", "curtail", "rebootdevice", "resetminer", "fanset", "frequencyset"},
 )
-WHATSMINER_2022 = _whatsminer("whatsminer_2022", "btminer", controls=_NO_BOARD_SWITCH | _POWER_SWITCH)
+WHATSMINER_2022 = _whatsminer("whatsminer_2022", "btminer", controls=_NO_BOARD_SWITCH | _BTMINER)
 """Takes control commands as plain text, as firmware did before the token scheme."""
-WHATSMINER_2023 = _whatsminer("whatsminer_2023", "whatsminer v1.4", controls=frozenset(), refused=CGMINER_CONTROLS | _POWER_SWITCH)
+WHATSMINER_2023 = _whatsminer(
+    "whatsminer_2023", "whatsminer v1.4", controls=frozenset({"get_token"}), refused=CGMINER_CONTROLS | _BTMINER, sealed=_BTMINER
+)
 """Wants control commands encrypted with a token; plain ones are refused."""
-AVALON_A12 = _firmware("avalon_a12", "cgminer 4.11.1")
+AVALON_A12 = _firmware("avalon_a12", "cgminer 4.11.1", controls=CGMINER_CONTROLS | {"ascset"})

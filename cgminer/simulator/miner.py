@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from cgminer.actions.sealing import Token
 from cgminer.simulator.catalogue import Model
 from cgminer.simulator.shape import Shape
 from cgminer.simulator.spec import MinerSpec, State
@@ -31,6 +32,8 @@ class Request(NamedTuple):
     parameter: str
     problem: int = 0
     """CGMiner's code for a request that is no request: 23 not JSON, 24 no command."""
+    sealed: str = ""
+    """The encrypted part of a request that has one."""
 
 
 class SimulatedMiner:
@@ -44,6 +47,11 @@ class SimulatedMiner:
         self.away_until = 0.0
         self.curtailed = False
         self.disabled_boards: set[int] = set()
+        self.frequency_mhz: float = self.model.frequency_mhz
+        self.fan_percent: float | None = None
+        """As it was fixed; None while the firmware regulates it."""
+        self.token: Token | None = None
+        """The one given out last."""
         self.pools = _usual_pools(spec)
         self.pool_in_use = 0
         self._saved_pools = len(self.pools)
@@ -181,10 +189,12 @@ def read_request(raw: bytes) -> Request:
         return Request("", "", 23)
     if not isinstance(document, dict):
         return Request("", "", 23)
-    command = document.get("command") or document.get("cmd")
+    if document.get("enc") and isinstance(document.get("data"), str):
+        return Request("", "", sealed=document["data"])
+    command = document.pop("command", None) or document.pop("cmd", None)
     if not isinstance(command, str):
         return Request("", "", 24)
-    parameter = document.get("parameter", document.get("param", ""))
+    parameter = document.get("parameter", document.get("param", json.dumps(document) if document else ""))
     return Request(command, str(parameter))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import heapq
 import itertools
+import json
 import random
 import selectors
 import socket
@@ -14,12 +15,14 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from cgminer.simulator.control import ControlEvent, Effect, execute
+from cgminer.simulator.control import ControlEvent, Effect, execute, opened
 from cgminer.simulator.miner import Request, SimulatedMiner, read_request
 from cgminer.simulator.spec import State
 from cgminer.sockets import Wakeup
 
 _BACKLOG = 4096
+_QUEUES = 8
+"""Listeners that share a fleet's one port: the system keeps at most a few thousand waiting connections for each."""
 _ACCEPTS_PER_TURN = 64
 _LONGEST_REQUEST = 4095
 """cgminer reads once, and no more than this."""
@@ -48,6 +51,7 @@ class FleetServer:
         self._one_listener = one_listener
         self._miners = {(miner.spec.host, miner.spec.port): miner for miner in miners}
         self._listeners: dict[tuple[str, int], socket.socket] = {}
+        self._owed_an_answer: set[socket.socket] = set()
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup(self._selector)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -93,6 +97,8 @@ class FleetServer:
         for key in list(self._selector.get_map().values()):
             with contextlib.suppress(AttributeError):
                 key.fileobj.close()  # type: ignore[union-attr] # only sockets are registered here
+        for connection in self._owed_an_answer:
+            connection.close()
         self._selector.close()
         self._wakeup.close()
 
@@ -112,10 +118,12 @@ class FleetServer:
             listener.close()
 
     def _listen_everywhere(self) -> None:
-        ports = {port for _, port in self._miners}
-        for port in ports:
-            listener = _listening(("0.0.0.0", port))
-            self._selector.register(listener, selectors.EVENT_READ, partial(self._accept_for_anyone, listener))
+        for port in {port for _, port in self._miners}:
+            where = ("0.0.0.0", port)
+            _listening(where).close()  # sockets that share a port do not notice that somebody else has it
+            for _ in range(_QUEUES):
+                listener = _listening(where, shared=True)
+                self._selector.register(listener, selectors.EVENT_READ, partial(self._accept_for_anyone, listener))
 
     def _accept_for(self, miner: SimulatedMiner, listener: socket.socket) -> None:
         accepted = _accept(listener)
@@ -162,6 +170,7 @@ class FleetServer:
         if silent:
             return registered
         delay = random.uniform(*self._latency) + (miner.spec.answers_after_s if miner.state is State.SLOW else 0.0)
+        self._owed_an_answer.add(connection)
         self._later(delay, partial(self._answer, connection, miner, read_request(raw)))
         return True
 
@@ -171,19 +180,30 @@ class FleetServer:
         # A connection's buffer takes any reply at once; a client that is gone has nothing to be told.
         with contextlib.suppress(OSError):
             connection.send(reply)
+        self._owed_an_answer.discard(connection)
         connection.close()
 
     def _reply(self, miner: SimulatedMiner, request: Request, now: float) -> str:
-        command, parameter, problem = request
+        command, parameter, problem, sealed = request
         shape = miner.shape
+        if sealed and shape.sealed:
+            return self._sealed(miner, sealed, now)
         if problem:
             return miner.status("E", problem, "Invalid JSON" if problem == 23 else "Missing JSON 'command'", now)
         if command in shape.controls or command in shape.refused:
             return self._control(miner, command, parameter, now)
         return miner.read(command, now) or miner.unknown(now)
 
-    def _control(self, miner: SimulatedMiner, command: str, parameter: str, now: float) -> str:
-        if command in miner.shape.refused or not miner.spec.privileged:
+    def _sealed(self, miner: SimulatedMiner, sealed: str, now: float) -> str:
+        """Answer an encrypted request; like btminer, in plain words when it cannot be read."""
+        request = opened(miner, sealed)
+        if request is None or miner.token is None or request[0] not in miner.shape.sealed:
+            return miner.status("E", 23, "enc json load err", now)
+        answer = self._control(miner, *request, now, sealed=True)
+        return json.dumps({"enc": miner.token.sealed_text(answer)})
+
+    def _control(self, miner: SimulatedMiner, command: str, parameter: str, now: float, *, sealed: bool = False) -> str:
+        if (command in miner.shape.refused and not sealed) or not miner.spec.privileged:
             effect = Effect("E", 45, f"Access denied to '{command}' command")
         else:
             effect = execute(miner, command, parameter, now)
@@ -221,13 +241,17 @@ class FleetServer:
 def _worded(miner: SimulatedMiner, effect: Effect, now: float) -> str:
     if effect.word:
         return f'{{"STATUS":"{effect.word}","id":1}}'
+    if effect.section is not None:
+        return json.dumps({"STATUS": effect.severity, "When": int(now), "Code": effect.code, "Msg": dict(effect.section)})
     text = miner.status(effect.severity, effect.code, effect.message, now)
     return text.replace(',"id":1}', f',{effect.extra},"id":1}}') if effect.extra else text
 
 
-def _listening(where: tuple[str, int]) -> socket.socket:
+def _listening(where: tuple[str, int], *, shared: bool = False) -> socket.socket:
     listener = socket.socket()
     try:
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
         listener.bind(where)

@@ -29,7 +29,9 @@ class Shape:
     controls: frozenset[str] = CGMINER_CONTROLS
     """Commands that change something and that this firmware takes as plain text."""
     refused: frozenset[str] = frozenset()
-    """Commands it knows and always answers with code 45."""
+    """Commands it knows and always answers with code 45, unless they come encrypted."""
+    sealed: frozenset[str] = frozenset()
+    """Commands it takes encrypted, with a token."""
     invalid: str = "Invalid command"
     joined: dict[str, str] = field(default_factory=dict, repr=False)
     """Templates of the joins asked so far."""

@@ -60,6 +60,8 @@ class MinerSpec:
     privileged: bool = True
     """Whether control commands are allowed; otherwise they are answered with code 45."""
     answers_after_s: float = 3.0
+    admin_password: str = "admin"
+    """Of a Whatsminer that wants its control commands encrypted."""
 
     @property
     def serial_number(self) -> str:

@@ -36,13 +36,13 @@ def vitals(miner: SimulatedMiner, now: float) -> dict[str, Any]:
         "ghs_30m": nominal * boards_up * (1 + 0.004 * sin(now / 900 + phase)),
         "ideal": model.hashrate_ghs,
         "ideal_board": model.hashrate_ghs / model.boards,
-        "freq": model.frequency_mhz,
+        "freq": miner.frequency_mhz,
         "chips_total": model.chips * (model.boards - miner.boards_lost),
         "fan1": rpm,
         "fan2": rpm and rpm + 60,
         "fan3": rpm and rpm - 120,
         "fan4": rpm and rpm - 60,
-        "duty": 0 if miner.asleep else min(100, 40 + rpm // 150),
+        "duty": 0 if miner.asleep else miner.fan_percent or min(100, 40 + rpm // 150),
         "power": int(model.power_w * boards_up / model.boards * (1 + 0.01 * sin(now / 71 + phase))) or STANDBY_W,
         "limit": int(model.power_w * 1.05),
         "accepted": accepted,
@@ -83,7 +83,7 @@ def _board(values: dict[str, Any], board: int, miner: SimulatedMiner, *, rate: f
     values[f"each_chip{board}"] = _each_chip(pcb, chip, miner.model.chips if fitted else 0)
     values[f"acn{board}"] = miner.model.chips if fitted else 0
     values[f"acs{board}"] = miner.chip_map if fitted else ""
-    values[f"freq{board}"] = miner.model.frequency_mhz if fitted else 0
+    values[f"freq{board}"] = miner.frequency_mhz if fitted else 0
     values[f"hw{board}"] = values["hw"] // miner.model.boards if fitted else 0
     values[f"accepted{board}"] = values["accepted"] // miner.model.boards
     values[f"sn{board}"] = f"{miner.spec.serial_number}B{board}"

@@ -255,6 +255,15 @@ def test_deadline_ends_the_round_and_reports_everyone() -> None:
         assert time.monotonic() - started < 1.0
     assert sorted(outcome.target.key for outcome in outcomes) == list(range(6))
     assert all(isinstance(outcome.error, MinerTimeout) and "deadline" in str(outcome.error) for outcome in outcomes)
+    assert all(outcome.cut_off for outcome in outcomes)
+
+
+def test_miner_that_failed_by_itself_before_the_deadline_is_not_cut_off() -> None:
+    policy = RoundPolicy(timeouts=Timeouts(receive_s=0.1), retries=RetryPolicy(attempts=2, backoff_s=5), deadline_s=0.5)
+    with StrangeServer(stays_silent) as server:
+        (outcome,) = poll_round([Target("m", server.address)], policy=policy)
+    assert not outcome.cut_off
+    assert "no answer within 0.1 s" in str(outcome.error)
 
 
 def test_name_is_resolved() -> None:

@@ -51,7 +51,8 @@ def wait_for_login(running: Supervised) -> str:
 def test_farm_is_shown_and_survives_kills_and_ends_with_ctrl_c(environment: dict[str, str], data: Path) -> None:
     with demo(environment, data) as running:
         password = wait_for_login(running)
-        assert online(data) == {("north", "poller"): 12, ("fjord", "collector"): 8}
+        whole = {("north", "poller"): 12, ("fjord", "collector"): 8}
+        wait_until(lambda: online(data) == whole, timeout_s=30, what="the whole fleet")
         with signed_in(running, password) as session:
             assert session.get(f"{running.url}admin/", timeout=30).status_code == 200
         kill(running.leaders("qcluster")[0])

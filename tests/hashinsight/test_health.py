@@ -25,6 +25,14 @@ def test_liveness_asks_nothing_of_the_database(client):
     assert client.head("/health").status_code == 200
 
 
+@pytest.mark.parametrize("address", ["/health", "/health/"])
+def test_liveness_is_for_anyone_whatever_host_they_name(client, settings, address):
+    settings.ALLOWED_HOSTS = ["farm.example"]
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert client.get(address, headers={"Host": "10.1.2.3"}).status_code == 200
+
+
 @pytest.fixture
 def polled_site(db):
     site = make_site("north", collection=Site.Collection.SERVER, interval_seconds=60)

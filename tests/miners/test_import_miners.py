@@ -95,14 +95,13 @@ def test_miner_that_an_upload_registered_becomes_the_inventorys(site: Site):
 
 
 def test_each_bad_row_is_reported_with_row_column_and_reason_and_the_good_ones_are_stored(site: Site):
-    make_miner_model("Antminer S19 Pro")
     rows = [
         "ok-1,10.0.0.1,4028,,",
         ",10.0.0.2,4028,,",
         "bad-address,10.0.0.300,4028,,",
         "bad-port,10.0.0.4,70000,,",
         "bad-mac,10.0.0.5,4028,12:34,",
-        "bad-model,10.0.0.6,4028,,S19 Prox",
+        "bad-id\x07,10.0.0.6,4028,,",
         "ok-1,10.0.0.7,4028,,",
         "too-many,10.0.0.8,4028,,,surplus",
         f"{'x' * 51},10.0.0.9,4028,,",
@@ -115,15 +114,23 @@ def test_each_bad_row_is_reported_with_row_column_and_reason_and_the_good_ones_a
         (4, "ip_address"),
         (5, "port"),
         (6, "mac_address"),
-        (7, "model"),
+        (7, "miner_id"),
         (8, "miner_id"),
         (9, "row"),
         (10, "miner_id"),
     ]
     assert set(Miner.objects.values_list("miner_id", flat=True)) == {"ok-1", "short", "ok-2"}
     reasons = {error.row: error.reason for error in plan.errors}
-    assert "did you mean Antminer S19 Pro?" in reasons[7]
     assert "ok-1 is in row 2 already" in reasons[8]
+
+
+def test_unknown_model_is_noted_and_costs_no_miner(site: Site):
+    make_miner_model("Antminer S19 Pro")
+    plan = imported(site, "miner_id,ip_address,model\nA-1,10.0.0.1,S19 Prox\nA-2,10.0.0.2,S19 Pro\n")
+    assert Miner.objects.count() == 2
+    assert plan.errors == []
+    assert [(note.row, note.column) for note in plan.notes] == [(2, "model")]
+    assert "did you mean Antminer S19 Pro?" in plan.notes[0].reason
 
 
 def test_address_that_another_miner_has_is_refused(site: Site):

@@ -132,6 +132,25 @@ def test_the_nameplate_stands_in_for_an_expected_hash_rate_nobody_reports():
     assert statistics(site).hashrate_expected_ghs == 95_000
 
 
+def test_the_nameplate_stands_in_for_power_nobody_reports():
+    site = make_site()
+    model = MinerModel.objects.create(
+        maker="Bitmain",
+        name="T-1",
+        slug="t-1",
+        hashrate_ghs=90_000.0,
+        power_consumption=3_000.0,
+        efficiency=33.3,
+        boards=3,
+        fans=4,
+        source="test",
+    )
+    Miner.objects.create(site=site, miner_id="mute", model=model)
+    store(site, reading("mute"), reading("told", power_consumption=2_500.0), reading("unknown"))
+    statistics = site_statistics([site], now=minute(1))[site.pk]
+    assert (statistics.power_consumption, statistics.power_nameplate, statistics.powered_hashrate_ghs) == (2_500.0, 3_000.0, 200_000.0)
+
+
 def test_a_site_nobody_hears_of_does_not_stay_healthy():
     site = make_site()
     store(site, reading())
@@ -151,7 +170,7 @@ def test_statistics_of_many_sites_are_one_query(django_assert_num_queries):
 def test_the_summary_follows_each_upload_of_a_small_site():
     site = make_site()
     store(site, reading("a", hashrate_ghs=1.0))
-    store(site, reading("b", minute(0.01), hashrate_ghs=2.0))
+    store(site, reading("b", minute(1), hashrate_ghs=2.0))
     assert SiteSummary.objects.get(site=site).hashrate_ghs == 3.0
 
 

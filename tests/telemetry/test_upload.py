@@ -271,6 +271,13 @@ def test_zero_that_means_unknown_is_not_stored_as_zero(collector):
     assert live().rejected_shares == 0
 
 
+def test_power_of_a_sleeping_miner_that_the_agent_can_not_know_is_not_summed_up_as_zero(collector):
+    collector.send([{"miner_id": "m1", "hashrate_ghs": 0.0, "power_consumption": 0.0, "uptime_seconds": 60}])
+
+    assert live().power_consumption is None
+    assert collector.get("/api/collector/status").data["power_consumption"] is None
+
+
 def test_empty_text_never_blanks_what_is_known(collector):
     known = {"pool_url": "stratum+tcp://pool.example:3333", "worker_name": "farm.1", "firmware_version": "2025.1"}
     collector.send([{"miner_id": "m1", "timestamp": recent(minutes=2).isoformat(), **known}])
@@ -378,6 +385,17 @@ def test_nul_and_surrogates_in_text_are_taken_out(collector):
 
     assert collector.post(body).data["processed"] == 2
     assert (live().worker_name, live().pool_url, live("m2").model) == ("abc", "stratum", "😀")
+
+
+def test_surrogates_deep_in_lists_are_taken_out(collector):
+    body = rb'[{"miner_id": "m1", "efficiency": NaN, "boards": [{"id": "\ud800a", "temp": "60"}], "error_codes": ["\udfff7"], '
+    body += rb'"pools": [{"url": "\ud800stratum", "user": "u"}]}]'
+
+    assert collector.post(body).data["processed"] == 1
+    detail = live().miner.detail
+    assert json.loads(detail.boards)[0]["id"] == "a"
+    assert json.loads(detail.boards)[0]["temp"] == 60
+    assert (json.loads(detail.error_codes), json.loads(detail.pools)[0]["url"]) == (["7"], "stratum")
 
 
 @pytest.mark.parametrize("value", [1e-300, 5e-324])

@@ -9,11 +9,12 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from miners.inventory import ImportPlan, apply_import, plan_import
-from miners.inventory_file import UnreadableFile, read_table
+from miners.inventory_file import RowError, UnreadableFile, read_table
 from sites.management.sites import site_by_code
 from sites.models import Site
 
 MOST_ERRORS_SHOWN = 100
+MOST_NOTES_SHOWN = 10
 
 
 class Command(BaseCommand):
@@ -44,12 +45,16 @@ class Command(BaseCommand):
     def _report(self, plan: ImportPlan, *, would: str) -> None:
         if plan.ignored_columns:
             self.stderr.write(f"Columns not used: {', '.join(plan.ignored_columns)}.")
-        for error in plan.errors[:MOST_ERRORS_SHOWN]:
-            self.stderr.write(str(error))
-        if len(plan.errors) > MOST_ERRORS_SHOWN:
-            self.stderr.write(f"… and {len(plan.errors) - MOST_ERRORS_SHOWN} more errors.")
+        self._list(plan.notes, most=MOST_NOTES_SHOWN, what="notes")
+        self._list(plan.errors, most=MOST_ERRORS_SHOWN, what="errors")
         counts = f"{len(plan.create)} miners {would}added, {len(plan.update)} {would}updated, {plan.unchanged} unchanged"
         self.stdout.write(f"Site {plan.site.code}: {counts}.")
+
+    def _list(self, found: list[RowError], *, most: int, what: str) -> None:
+        for item in found[:most]:
+            self.stderr.write(str(item))
+        if len(found) > most:
+            self.stderr.write(f"… and {len(found) - most:,} more {what}.")
 
 
 def _site(code: str, *, may_create: bool) -> Site:

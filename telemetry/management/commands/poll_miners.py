@@ -12,9 +12,10 @@ from resilience.leases import LeaseTaken
 from sites.management.sites import site_by_code
 from sites.models import Site
 from telemetry.poll_plan import shards_of
-from telemetry.poller import PollReport, poll_site
+from telemetry.poll_report import PollReport
+from telemetry.poller import poll_site
 
-COLUMNS = ("site", "part", "polled", "online", "offline", "skipped", "stored", "errors", "seconds")
+COLUMNS = ("site", "part", "polled", "online", "offline", "skipped", "missed", "stored", "errors", "seconds")
 
 
 class Command(BaseCommand):
@@ -53,5 +54,5 @@ class Command(BaseCommand):
 
 def _row(report: PollReport) -> tuple[object, ...]:
     errors = ", ".join(f"{count} {name}" for name, count in report.errors.most_common())
-    numbers = (report.polled, report.online, report.offline, report.skipped, report.stored)
+    numbers = (report.polled, report.online, report.offline, report.skipped, report.not_reached, report.stored)
     return (report.site_id, report.shard, *numbers, errors, f"{report.duration_ms / 1000:.1f}")
