@@ -59,6 +59,7 @@ class Job:
 JOBS = (
     Job(name="hashinsight.polls", func="telemetry.tasks.enqueue_polls", every_minutes=1),
     Job(name="hashinsight.roll-ups", func="telemetry.tasks.roll_up", every_minutes=1),
+    Job(name="hashinsight.gaps", func="telemetry.tasks.update_gaps", every_minutes=1),
     Job(name="hashinsight.partitions", func="telemetry.tasks.ensure_partitions", every_minutes=60),
     Job(name="hashinsight.retention", func="telemetry.tasks.prune", daily_at=time(3, 20)),
     Job(name="hashinsight.command-expiry", func="commands.tasks.expire_commands", every_minutes=1),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from copy import copy
 
-from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
+from telemetry.models import MinerTelemetryLive
 from telemetry.readings import Board, Reading
+from telemetry.storage import columns
 
 LARGEST_COUNTER = 2**63 - 1
 LARGEST_LATENCY_MS = 1e9
@@ -13,20 +14,22 @@ LARGEST_EFFICIENCY = 1e6
 DEGRADED_BELOW = 0.8
 """A miner that hashes at less than this share of its expected rate is degraded."""
 
-_COUNTERS = ("accepted_shares", "rejected_shares", "hardware_errors", "uptime_seconds")
-_MEASURED = tuple(
-    name
-    for name in Reading.__struct_fields__
-    if name not in {"miner_id", "timestamp", "online", "ip_address", "overall_health", "error_type", "error_message"}
-    and name not in {"model", "firmware_version", "pool_url", "worker_name"}
+_LIMITS = (
+    ("accepted_shares", LARGEST_COUNTER),
+    ("rejected_shares", LARGEST_COUNTER),
+    ("hardware_errors", LARGEST_COUNTER),
+    ("uptime_seconds", LARGEST_COUNTER),
+    ("pool_latency_ms", LARGEST_LATENCY_MS),
+    ("latency_ms", LARGEST_LATENCY_MS),
+    ("efficiency", LARGEST_EFFICIENCY),
 )
-_TEXT_LIMITS = {
-    field.attname: field.max_length
-    for model in (MinerTelemetryHistory, MinerTelemetryLive, MinerTelemetryDetail)
-    for field in model._meta.concrete_fields
+_TEXTS = tuple(
+    (field.attname, field.max_length)
+    for field in MinerTelemetryLive._meta.local_concrete_fields
     if field.attname in Reading.__struct_fields__ and field.max_length
-}
-_TEXTS = tuple(_TEXT_LIMITS.items())
+)
+_NOT_MEASURED = {"miner_id", "timestamp", "online", "ip_address", "overall_health", "error_type", "error_message"}
+_MEASURED = tuple(name for name in Reading.__struct_fields__ if name not in _NOT_MEASURED | columns.KEPT_FACTS)
 
 
 def complete(reading: Reading) -> Reading:
@@ -62,30 +65,21 @@ def complete(reading: Reading) -> Reading:
 
 
 def _tidy_texts(reading: Reading) -> None:
+    """PostgreSQL stores no NUL and no lone surrogate, and one of them would cost the whole batch; neither is printable."""
     for name, limit in _TEXTS:
-        value = getattr(reading, name)
-        if value is None:
+        text = getattr(reading, name)
+        if text is None or (text and len(text) <= limit and text.isprintable()):
             continue
-        if not value:
-            setattr(reading, name, None)
-        elif len(value) > limit or not value.isprintable():
-            # PostgreSQL stores no NUL and no lone surrogate, and one of them would cost the whole batch.
-            text = value.replace("\0", "").encode("utf-8", "replace").decode()
-            setattr(reading, name, text[:limit] or None)
+        storable = text.replace("\0", "").encode("utf-8", "replace").decode()
+        setattr(reading, name, storable[:limit] or None)
 
 
 def _drop_impossible(reading: Reading) -> None:
     """Forget numbers no column can hold: counters of 64 bits and more, latencies of weeks."""
-    for name in _COUNTERS:
+    for name, limit in _LIMITS:
         value = getattr(reading, name)
-        if value is not None and value > LARGEST_COUNTER:
+        if value is not None and not 0 <= value <= limit:
             setattr(reading, name, None)
-    if reading.pool_latency_ms is not None and reading.pool_latency_ms > LARGEST_LATENCY_MS:
-        reading.pool_latency_ms = None
-    if reading.latency_ms is not None and reading.latency_ms > LARGEST_LATENCY_MS:
-        reading.latency_ms = None
-    if reading.efficiency is not None and not 0 <= reading.efficiency < LARGEST_EFFICIENCY:
-        reading.efficiency = None
 
 
 def _efficiency(reading: Reading) -> float | None:

@@ -124,9 +124,10 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
     keys = _miner_keys(intake, part)
     known = [reading for _, reading in part if reading.miner_id in keys]
     unique = {(reading.miner_id, reading.timestamp): complete(reading) for reading in known}
-    rows = rows_of(unique.values(), miner_keys=keys)
+    store = storage.current()
+    rows = rows_of(unique.values(), miner_keys=keys, stored_time=store.stored_time)
     batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, rows=rows)
-    stored = storage.current().store(batch)
+    stored = store.store(batch)
     if stored.appended:
         buckets = buckets_of([timestamp for _, timestamp in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))

@@ -247,6 +247,44 @@ class RollupDue(models.Model):
         return f"{self.resolution} {self.site_id} {self.bucket:%Y-%m-%d %H:%M}"
 
 
+class TelemetryGap(models.Model):
+    """An interval without readings, of one miner or, where `miner` is NULL, of a whole site; open while `ended_at` is NULL.
+
+    While a site is silent its miners get no gaps of their own. Late readings shorten, divide or remove a gap.
+    """
+
+    class Cause(models.TextChoices):
+        COLLECTOR_SILENT = "collector_silent", _("the collector was silent")
+        SPOOL_REPLAYING = "spool_replaying", _("the collector is still sending what it kept")
+        POLLER_STOPPED = "poller_stopped", _("the poller did not run")
+        MINER_OFFLINE = "miner_offline", _("the miner was unreachable")
+        UNKNOWN = "unknown", _("unknown")
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, db_index=False, related_name="gaps")
+    miner = models.ForeignKey(Miner, verbose_name=_("miner"), on_delete=models.CASCADE, null=True, db_index=False, related_name="gaps")
+    started_at = models.DateTimeField(_("last reading before"))
+    ended_at = models.DateTimeField(_("first reading after"), null=True)
+    cause = models.CharField(_("cause"), max_length=20, choices=Cause.choices, default=Cause.UNKNOWN)
+    changed = models.BooleanField(_("got late readings"), default=False)
+
+    class Meta:
+        db_table = "telemetry_gaps"
+        ordering = ["-started_at"]
+        verbose_name = _("gap")
+        verbose_name_plural = _("gaps")
+        indexes = [
+            models.Index(fields=["site", "started_at"], name="gap_of_site"),  # a site's gaps, those late readings fall into
+            models.Index(fields=["miner", "started_at"], name="gap_of_miner"),  # a miner's gaps
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["miner"], condition=models.Q(ended_at=None), name="one_open_gap_a_miner"),
+            models.UniqueConstraint(fields=["site"], condition=models.Q(ended_at=None, miner=None), name="one_open_gap_a_site"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.miner_id or self.site_id}: {self.started_at:%Y-%m-%d %H:%M} – {self.ended_at or '…'}"
+
+
 class SiteSummary(models.Model):
     """What the newest readings of one site's miners add up to, kept so that a page need not add up 100,000 rows.
 

@@ -13,7 +13,15 @@ from django.db import connection, models, transaction
 
 from commands.models import CommandStatus, MinerCommand
 from telemetry import partitions, rollups
-from telemetry.models import CollectorUploadLog, MinerRollup1h, MinerRollup5m, MinerTelemetryHistory, SiteRollup1h, SiteRollup5m
+from telemetry.models import (
+    CollectorUploadLog,
+    MinerRollup1h,
+    MinerRollup5m,
+    MinerTelemetryHistory,
+    SiteRollup1h,
+    SiteRollup5m,
+    TelemetryGap,
+)
 
 ROWS_A_STEP = 5_000
 
@@ -63,7 +71,8 @@ def prune(
     finished = MinerCommand.objects.filter(
         status__in=(CommandStatus.EXPIRED, CommandStatus.CANCELLED), created_at__lt=now - timedelta(days=_limit(command_days, "COMMAND"))
     )
-    for rows in (logs, finished):
+    gaps = TelemetryGap.objects.filter(ended_at__lt=now - timedelta(days=_limit(rollup_1h_days, "ROLLUP_1H")))
+    for rows in (logs, finished, gaps):
         _prune_rows(rows, report=report, dry_run=dry_run, progress=progress)
     log.info("telemetry_pruned", dry_run=dry_run, partitions=len(report.partitions), **report.rows)
     return report

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from miners.models import Miner
 from sites.models import Site
-from telemetry import partitions, rollup_sql, storage, summaries
+from telemetry import gaps, partitions, rollup_sql, storage, summaries
 from telemetry.models import (
     MinerRollup,
     MinerRollup1d,
@@ -117,6 +117,8 @@ def _roll_up_bucket(resolution: Resolution, due: RollupDue, *, interval_s: int, 
         storage.current().take_turns(f"roll-up of site {due.site_id}")
         partitions.ensure_days(resolution.miners._meta.db_table, [due.bucket.date()])
         _write(resolution, due, elapsed=elapsed, interval_s=interval_s)
+        if resolution is FIVE_MINUTES:
+            gaps.note_late(due.site_id, due.bucket, end)
         if coarser := COARSER.get(resolution):
             bucket = coarser.bucket_of(due.bucket)
             renewal = max(now, min(bucket + coarser.width, now + coarser.renewed_every))

@@ -12,8 +12,8 @@ from miners.models import STALE_INTERVALS, Miner
 from sites.models import Site
 from telemetry.models import SiteSummary
 
-EFFORT = 20
-"""A summary is not renewed by ingest before this many times its own cost has passed: at most 5 % of the time goes into it."""
+EFFORT = 50
+"""A summary is not renewed by ingest before this many times its own cost has passed: at most 2 % of the time goes into it."""
 
 
 def measure(site: Site, now: datetime) -> SiteSummary:

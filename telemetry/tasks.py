@@ -11,7 +11,7 @@ from django_q.tasks import async_task
 
 from resilience.leases import RunDropped, leased_job, refuse_late
 from sites.models import Site
-from telemetry import partitions, retention, rollups
+from telemetry import gaps, partitions, retention, rollups
 from telemetry.poll_plan import Shard, due_rounds, job_name
 from telemetry.poller import poll_site
 
@@ -63,6 +63,13 @@ def roll_up() -> str:
     """Each minute: bring the roll-ups and the sites' summaries up to date."""
     report = rollups.roll_up(timezone.now())
     return f"{report.buckets} buckets rolled up, {report.left} left"
+
+
+@leased_job("gaps", ttl_s=JOB_S)
+def update_gaps() -> str:
+    """Each minute: note who has fallen silent, who is back, and what late readings have filled."""
+    report = gaps.update(timezone.now())
+    return f"{report.opened} opened, {report.ended} ended, {report.changed} changed"
 
 
 @leased_job("ensure_partitions", ttl_s=JOB_S)

@@ -197,6 +197,7 @@ class PostgreSQLServer(Server):
 
     name = "postgresql"
     user = "hashinsight"
+    options = _POSTGRESQL_OPTIONS
     stop_signal = signal.SIGINT  # "fast": ends sessions, writes a checkpoint
     death_signal = signal.SIGQUIT  # "immediate": the postmaster takes its children along; SIGKILL would leave them
 
@@ -256,7 +257,7 @@ class PostgreSQLServer(Server):
             os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
-        options = {**_POSTGRESQL_OPTIONS, "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+        options = {**self.options, "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
         return self._popen([str(self._programs / "postgres"), "-D", str(self.directory / "data"), *settings], output=log)
 

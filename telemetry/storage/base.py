@@ -39,6 +39,9 @@ class Stored:
 
 
 class Storage(Protocol):
+    def stored_time(self, moment: datetime) -> Any:
+        """`moment` as a row of a batch holds it."""
+
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         """Primary keys of the site's miners by `miner_id`; unknown ones are missing."""
 

@@ -30,7 +30,7 @@ FIXED = {
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LENGTH = struct.Struct(">i")
+_LENGTH = struct.Struct(">i").pack
 
 
 def time_value(moment: datetime) -> int:
@@ -39,20 +39,23 @@ def time_value(moment: datetime) -> int:
 
 
 class RowEncoder:
-    """Encodes rows whose columns of fixed size come first (times as `time_value`) and whose texts come last."""
+    """Encodes rows of columns of fixed size (times as `time_value`), then texts that repeat, then texts that are each row's own."""
 
-    def __init__(self, kinds: Sequence[str], texts: int) -> None:
+    def __init__(self, kinds: Sequence[str], *, repeated: int, own: int) -> None:
         self.formats = tuple(FIXED[kind] for kind in kinds)
-        self.count = len(kinds) + texts
+        self.count = len(kinds) + repeated + own
+        self.repeated = slice(len(kinds), len(kinds) + repeated)
         self._packer = lru_cache(maxsize=1024)(self._make_packer)
 
-    def encode(self, rows: Iterable[tuple[Any, ...]], *, fixed: int) -> bytes:
-        encoded = _Texts().__getitem__
+    def encode(self, rows: Iterable[tuple[Any, ...]]) -> bytes:
+        remembered = _Texts().__getitem__
+        start, end = self.repeated.start, self.repeated.stop
         parts = [HEADER]
         for row in rows:
-            numbers = row[:fixed]
+            numbers = row[:start]
             parts.append(self._packer(tuple([value is None for value in numbers]))(numbers))
-            parts += map(encoded, row[fixed:])
+            parts += map(remembered, row[start:end])
+            parts += map(_encoded, row[end:])
         parts.append(TRAILER)
         return b"".join(parts)
 
@@ -68,14 +71,16 @@ class RowEncoder:
         return lambda values: pack(*arrange(constants + values))
 
 
+def _encoded(text: str | None) -> bytes:
+    if text is None:
+        return NULL
+    data = text.encode()
+    return _LENGTH(len(data)) + data
+
+
 class _Texts(dict[str | None, bytes]):
     """Encoded texts of one batch: models, pools and states repeat from row to row."""
 
     def __missing__(self, text: str | None) -> bytes:
-        if text is None:
-            encoded = NULL
-        else:
-            data = text.encode()
-            encoded = _LENGTH.pack(len(data)) + data
-        self[text] = encoded
+        encoded = self[text] = _encoded(text)
         return encoded

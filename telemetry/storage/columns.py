@@ -9,7 +9,8 @@ from django.db import models
 
 from telemetry.models import Measurements, MinerTelemetryDetail, MinerTelemetryLive
 
-KEPT = frozenset({"hashrate_expected_ghs", "boards_total", "model", "firmware_version", "pool_url", "worker_name", "last_online_at"})
+KEPT_FACTS = frozenset({"model", "firmware_version", "pool_url", "worker_name"})
+KEPT = KEPT_FACTS | {"hashrate_expected_ghs", "boards_total", "last_online_at"}
 """Facts that change slowly: the live row keeps the known one when a reading does not report it."""
 
 KEPT_LISTS = frozenset({"pools"})

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection
 from telemetry import partitions
 from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
 from telemetry.storage import columns
-from telemetry.storage.base import Batch, Row, Stored
+from telemetry.storage.base import Batch, Stored
 from telemetry.storage.binary_copy import RowEncoder, time_value
 
 SITE_LOCK_TIMEOUT_S = 10
@@ -24,6 +24,9 @@ CHECK_VIOLATION = "23514"
 
 
 class PostgresqlStorage:
+    def stored_time(self, moment: datetime) -> int:
+        return time_value(moment)
+
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT miner_id, id FROM miners_miner WHERE site_id = %s AND miner_id = ANY(%s)", [site_id, list(miner_ids)])
@@ -31,7 +34,7 @@ class PostgresqlStorage:
 
     def store(self, batch: Batch) -> Stored:
         staging = _staging()
-        data = staging.encode(batch)
+        data = staging.encoder.encode(batch.rows)
         constants: dict[str, Any] = {"site_id": batch.site_id, "received_at": batch.received_at, "source": batch.source}
         miners = sum(row[columns.NEWEST] for row in batch.rows)
         with connection.cursor() as cursor:
@@ -79,7 +82,7 @@ class Staging:
     def __init__(self) -> None:
         kinds = dict.fromkeys(columns.FLAGS, "boolean") | _kinds()
         sizes = [kinds[name] for name in columns.FIXED]
-        self.encoder = RowEncoder(sizes, len(columns.TEXTS))
+        self.encoder = RowEncoder(sizes, repeated=len(columns.WORDS + columns.FACTS), own=len(columns.LISTS))
         names = columns.ROW
         # The name changes with the columns: a pooled server connection may outlive a release.
         self.table = f"telemetry_staging_{crc32(','.join(names).encode()):08x}"
@@ -115,16 +118,6 @@ class Staging:
             f"INSERT INTO {table} ({', '.join([*names, *constants])}) SELECT {', '.join(values)} FROM {self.table} AS s"
             f" WHERE {which} AND NOT EXISTS (SELECT 1 FROM {table} AS known WHERE known.miner_id = s.miner_id)"
         )
-
-    def encode(self, batch: Batch) -> bytes:
-        return self.encoder.encode(map(_with_numeric_times, batch.rows), fixed=len(columns.FIXED))
-
-
-def _with_numeric_times(row: Row) -> Row:
-    timestamp, last_online = row[columns.TIMESTAMP], row[columns.LAST_ONLINE]
-    at = time_value(timestamp)
-    seen = at if last_online is timestamp else last_online and time_value(last_online)
-    return (*row[: columns.TIMESTAMP], at, seen, *row[columns.LAST_ONLINE + 1 :])
 
 
 def _kinds() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, connection
 
 from telemetry.storage import columns
-from telemetry.storage.base import Batch, Row, Stored
+from telemetry.storage.base import Batch, Stored
 
 KEYS_A_QUERY = 5_000
 
@@ -21,6 +21,10 @@ _detail = itemgetter(*[columns.ROW.index(name) for name in columns.DETAIL])
 
 
 class SqliteStorage:
+    def stored_time(self, moment: datetime) -> str:
+        """The form in which Django stores a time on SQLite."""
+        return str(moment.astimezone(UTC).replace(tzinfo=None))
+
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         with connection.cursor() as cursor:
@@ -33,15 +37,14 @@ class SqliteStorage:
 
     def store(self, batch: Batch) -> Stored:
         """Transactions begin IMMEDIATE, so there is no other writer."""
-        rows = [_adapted(row) for row in batch.rows]
-        constants = (batch.site_id, _text_of(batch.received_at), batch.source)
+        constants = (batch.site_id, self.stored_time(batch.received_at), batch.source)
         with connection.cursor() as cursor:
             known = _live_rows(cursor)
-            cursor.executemany(_append_history(), [_history(row) for row in rows])
+            cursor.executemany(_append_history(), [_history(row) for row in batch.rows])
             appended = cursor.rowcount
-            cursor.executemany(_move_live(), [_live(row) + constants for row in rows if row[columns.NEWEST]])
+            cursor.executemany(_move_live(), [_live(row) + constants for row in batch.rows if row[columns.NEWEST]])
             moved = cursor.rowcount
-            cursor.executemany(_move_detail(), [_detail(row) for row in rows if row[columns.LISTED]])
+            cursor.executemany(_move_detail(), [_detail(row) for row in batch.rows if row[columns.LISTED]])
             inserted = _live_rows(cursor) - known
         return Stored(appended=appended, live_inserted=inserted, live_updated=moved - inserted)
 
@@ -55,18 +58,6 @@ class SqliteStorage:
 def _live_rows(cursor: Any) -> int:
     cursor.execute("SELECT count(*) FROM miner_telemetry_live")
     return int(cursor.fetchone()[0])
-
-
-def _adapted(row: Row) -> Row:
-    """Times as text; they stand third and fourth from the flags on."""
-    last_online = row[columns.LAST_ONLINE]
-    times = (_text_of(row[columns.TIMESTAMP]), last_online and _text_of(last_online))
-    return row[: columns.TIMESTAMP] + times + row[columns.LAST_ONLINE + 1 :]
-
-
-def _text_of(moment: datetime) -> str:
-    """The form in which Django stores a time on SQLite."""
-    return str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
 @cache

@@ -151,7 +151,7 @@ def test_statistics_of_many_sites_are_one_query(django_assert_num_queries):
 def test_the_summary_follows_each_upload_of_a_small_site():
     site = make_site()
     store(site, reading("a", hashrate_ghs=1.0))
-    store(site, reading("b", minute(0.01), hashrate_ghs=2.0))
+    store(site, reading("b", minute(1), hashrate_ghs=2.0))
     assert SiteSummary.objects.get(site=site).hashrate_ghs == 3.0
 
 
