@@ -48,7 +48,7 @@ class OrderForm(forms.Form):
     megawatts_a_minute = forms.FloatField(
         label=_("At most so many MW a minute"), required=False, min_value=0.001, max_value=10_000, widget=UnfoldAdminTextInputWidget
     )
-    stop_above_percent = _number(_("Stop when more than so many % go wrong"), min_value=0, max_value=100, initial=20)
+    stop_above_percent = _number(_("Stop when a larger share goes wrong, %"), min_value=0, max_value=100, initial=20)
     leave_out = forms.BooleanField(label=_("Leave out the miners that cannot do it"), required=False, widget=UnfoldBooleanSwitchWidget)
     count = forms.IntegerField(label=_("Number of miners, to confirm"), required=False, widget=UnfoldAdminTextInputWidget)
 
