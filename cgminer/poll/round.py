@@ -229,8 +229,6 @@ class Round:
         seconds = self._policy.deadline_s
         self._turns.update(Turn(target, self._policy.timeouts) for target in self._fresh)
         for turn in tuple(self._turns):
-            if turn.exchange:
-                self._hang_up(turn, turn.exchange)
             late = MinerTimeout(f"{turn.target.address}: no reading before the round's deadline of {seconds:g} s")
             self._finish(turn, error=turn.last_error or late, cut_off=turn.last_error is None)
 
