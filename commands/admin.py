@@ -1,24 +1,42 @@
-"""Commands: who asked what of which miner, and what became of it. They are asked for on the page of `commands.ordering`."""
+"""Commands and batches: who asked what of which miner, and what became of it. They are asked for on the page of `commands.ordering`."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import TabularInline
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
+from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectMultipleWidget
 
-from commands import dispatch
-from commands.models import CommandEvent, CommandStatus, MinerCommand, Verification
+from commands import batch_pages, dispatch
+from commands.models import (
+    OPEN_STATUSES,
+    ApprovalRule,
+    CommandBatch,
+    CommandEvent,
+    CommandStatus,
+    CommandType,
+    MinerCommand,
+    MinerCredential,
+    Verification,
+)
 from commands.ordering import order_view
-from commands.permissions import allowed_commands
+from commands.permissions import allowed_commands, may_ask
+from commands.secrets import seal
+from commands.timeline import timeline_of
 from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 
 
@@ -43,19 +61,40 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
     list_select_related = ["miner", "site", "requested_by"]
     fieldsets = [
         (None, {"fields": ["command_id", "command", "params", "miner", "site", "reason", "requested_by", "priority", "batch"]}),
-        (_("Way"), {"fields": ["status", "created_at", "sent_at", "leased_until", "leased_by", "deliveries", "expires_at", "finished_at"]}),
-        (_("Outcome"), {"fields": ["result_code", "result_message", "result", "verification", "verified_at", "evidence"]}),
+        (
+            _("Way"),
+            {"fields": ["status", "created_at", "sent_at", "touched_at", "leased_until", "leased_by", "deliveries"]},
+        ),
+        (_("Outcome"), {"fields": ["expires_at", "finished_at", "result_code", "result_message", "result"]}),
+        (_("Evidence"), {"fields": ["verification", "verified_at", "evidence"]}),
     ]
     readonly_fields = [name for _title, options in fieldsets for name in options["fields"]]
     inlines = [CommandEventInline]
-    actions = ["cancel"]
-    search_fields = ["^miner__miner_id", "=command_id"]
+    actions = ["cancel", "as_csv"]
+    search_fields = ["^miner__miner_id", "=command_id", "=requested_by__username"]
+    date_hierarchy = "created_at"
     paginator = LimitedCountPaginator
+    change_form_outer_before_template = "commands/command_head.html"
     empty_text = _("No command was sent yet. Pick miners in their list, or open one, and send it one.")
 
     def get_urls(self) -> list[Any]:
-        own = path("order/", self.admin_site.admin_view(order_view), name="commands_minercommand_order")
-        return [own, *super().get_urls()]
+        staff = self.admin_site.admin_view
+        own = [
+            path("order/", staff(order_view), name="commands_minercommand_order"),
+            path("<uuid:pk>/cancel/", staff(require_POST(self.cancel_one)), name="commands_minercommand_cancel"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        command = self.get_object(request, object_id)
+        shown = timeline_of(command, may_cancel=may_ask(request.user, command.command)) if command else {}
+        answer: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
+        return answer
+
+    def cancel_one(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        command = get_object_or_404(self.get_queryset(request), pk=pk)
+        self.cancel(request, MinerCommand.objects.filter(pk=command.pk))
+        return HttpResponseRedirect(reverse("admin:commands_minercommand_change", args=[pk]))
 
     @admin.action(description=_("Cancel the selected commands"), permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[MinerCommand]) -> None:
@@ -71,6 +110,10 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return bool(allowed_commands(request.user))
+
+    @admin.action(description=_("Export the selected commands as CSV"))
+    def as_csv(self, request: HttpRequest, queryset: QuerySet[MinerCommand]) -> StreamingHttpResponse:
+        return batch_pages.csv_of(queryset, name=f"commands-{timezone.now():%Y%m%d-%H%M%S}.csv")
 
     @display(
         description=_("status"),
@@ -91,7 +134,111 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
     @display(
         description=_("verification"),
         ordering="verification",
-        label={Verification.VERIFIED: "success", Verification.NOT_VERIFIED: "danger", Verification.UNKNOWN: "default"},
+        label={Verification.VERIFIED: "success", Verification.NOT_VERIFIED: "danger", Verification.UNKNOWN: "default", "open": "default"},
     )
-    def proof(self, command: MinerCommand) -> tuple[str, str]:
+    def proof(self, command: MinerCommand) -> tuple[str, Any]:
+        if command.status in OPEN_STATUSES or (command.sent_at and not command.verified_at):
+            return "open", _("not judged yet")
         return command.verification, command.get_verification_display()
+
+
+class BatchChangeList(ChangeList):
+    """A list whose rows open the batch's own page."""
+
+    def url_for_result(self, result: Any) -> str:
+        return reverse("admin:commands_commandbatch_progress", args=[result.pk])
+
+
+@admin.register(CommandBatch)
+class CommandBatchAdmin(ReadOnly, ModelAdmin):
+    list_display = ["created_at", "command", "phase", "reason", "requested_by", "approved_by", "stop_reason"]
+    list_filter = [["state", ChoicesDropdownFilter], ["command", ChoicesDropdownFilter]]
+    list_filter_submit = True
+    list_select_related = ["requested_by", "approved_by"]
+    show_full_result_count = False
+    empty_text = _("An order for more than one miner goes out as a batch. Pick miners in their list and send them a command.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CommandBatch]:
+        return batch_pages.visible_batches(request.user)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BatchChangeList]:
+        return BatchChangeList
+
+    def get_urls(self) -> list[Any]:
+        return [*batch_pages.urls(), *super().get_urls()]
+
+    @display(
+        description=_("state"),
+        ordering="state",
+        label={
+            CommandBatch.State.WAITING: "warning",
+            CommandBatch.State.RUNNING: "info",
+            CommandBatch.State.PAUSED: "warning",
+            CommandBatch.State.STOPPED: "danger",
+            CommandBatch.State.FINISHED: "success",
+        },
+    )
+    def phase(self, batch: CommandBatch) -> tuple[str, str]:
+        return batch.state, batch.get_state_display()
+
+
+class CredentialForm(forms.ModelForm):
+    password = forms.CharField(
+        label=_("password"),
+        max_length=100,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=_("Stored encrypted and never shown again. Whatsminers want the administrator's."),
+    )
+
+    class Meta:
+        model = MinerCredential
+        fields = ["site", "miner"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        site, miner = cleaned.get("site"), cleaned.get("miner")
+        if site and miner and miner.site_id != site.pk:
+            raise forms.ValidationError({"miner": _("This miner stands at another site.")})
+        return cleaned
+
+
+@admin.register(MinerCredential)
+class MinerCredentialAdmin(SiteScopedAdmin):
+    """Passwords go in here and never come out."""
+
+    form = CredentialForm
+    list_display = ["site", "miner", "changed_at"]
+    list_display_links = ["site", "changed_at"]
+    list_filter = [VisibleSiteFilter]
+    list_select_related = ["site", "miner"]
+    autocomplete_fields = ["miner"]
+    fields = ["site", "miner", "password"]
+    empty_text = _("Whatsminers take commands only with their administrator's password. Enter it for a whole site, or for one miner.")
+
+    def save_model(self, request: HttpRequest, obj: MinerCredential, form: Any, change: bool) -> None:
+        obj.sealed = seal({"password": form.cleaned_data["password"]})
+        super().save_model(request, obj, form, change)
+
+
+class RuleForm(forms.ModelForm):
+    commands = forms.MultipleChoiceField(
+        label=_("commands"), choices=CommandType.choices, required=False, widget=UnfoldAdminSelectMultipleWidget
+    )
+
+    class Meta:
+        model = ApprovalRule
+        fields = ["site", "commands", "above_miners", "valid_minutes"]
+
+
+@admin.register(ApprovalRule)
+class ApprovalRuleAdmin(SiteScopedAdmin):
+    """Which orders for a site wait for a second person."""
+
+    form = RuleForm
+    list_display = ["site", "types", "above_miners", "valid_minutes"]
+    list_select_related = ["site"]
+    empty_text = _("With a rule, orders of the chosen types or sizes wait until somebody other than who asked approves them.")
+
+    @admin.display(description=_("commands"))
+    def types(self, rule: ApprovalRule) -> str:
+        return ", ".join(str(CommandType(command).label) for command in rule.commands)

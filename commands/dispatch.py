@@ -22,6 +22,8 @@ from django.db.models.functions import Coalesce
 from django_q.tasks import async_task
 
 from commands import metrics
+from commands.approvals import rules_that_apply
+from commands.capabilities import refuse_impossible
 from commands.ledger import note, record
 from commands.models import OPEN_STATUSES, SERVER, CommandBatch, CommandStatus, MinerCommand, MinerCommandQuerySet, Verification
 from commands.params import InvalidCommand, checked
@@ -88,9 +90,12 @@ def create_commands(
     now: datetime,
     batch: CommandBatch | None = None,
 ) -> list[MinerCommand]:
-    """Store the order for each of `miners`, all or none. Raises InvalidCommand."""
+    """Store the order for each of `miners`, all or none. Raises InvalidCommand, also for what a miner's firmware cannot do."""
     if order.idempotency_key and (earlier := _already_asked(miners, order.idempotency_key)):
         return earlier
+    refuse_impossible(miners, order.command, order.params)
+    if batch is None and rules_that_apply(miners, order.command):
+        raise InvalidCommand("command", "A rule of the site wants a second person's approval: ask for it as a batch.")
     commands = [_command(miner, order, requested_by=requested_by, now=now, batch=batch) for miner in miners]
     try:
         with transaction.atomic():
@@ -106,6 +111,23 @@ def create_commands(
         return earlier
     log.info("command_created", command=order.command, miner_count=len(commands), requested_by=actor_name(requested_by))
     return commands
+
+
+def ttl_of(order: Order) -> int:
+    """Seconds after which the order's commands expire unanswered. Raises InvalidCommand."""
+    ttl_s: int = settings.COMMAND_TTL_S if order.ttl_s is None else order.ttl_s
+    if not 1 <= ttl_s <= MAX_TTL_S:
+        raise InvalidCommand("ttl_s", f"ttl_s must be from 1 to {MAX_TTL_S} seconds.")
+    return ttl_s
+
+
+def release(commands: Sequence[MinerCommand], *, now: datetime, ttl_s: int) -> None:
+    """Let go commands that their batch held back; their time to live begins."""
+    with transaction.atomic():
+        held = MinerCommand.objects.filter(pk__in=[command.pk for command in commands], is_released=False)
+        held.update(is_released=True, expires_at=now + timedelta(seconds=ttl_s))
+        note(commands, CommandStatus.PENDING, actor="system", message="released", now=now)
+        wake_executors(command.site_id for command in commands)
 
 
 def lease_commands(site: Site, *, limit: int, now: datetime, leased_by: str, zone: str | None = None) -> list[MinerCommand]:
@@ -210,9 +232,6 @@ def _command(
     miner: Miner, order: Order, *, requested_by: AbstractBaseUser | None, now: datetime, batch: CommandBatch | None
 ) -> MinerCommand:
     params, secrets = checked(order.command, order.params, model=miner.model)
-    ttl_s = settings.COMMAND_TTL_S if order.ttl_s is None else order.ttl_s
-    if not 1 <= ttl_s <= MAX_TTL_S:
-        raise InvalidCommand("ttl_s", f"ttl_s must be from 1 to {MAX_TTL_S} seconds.")
     return MinerCommand(
         site_id=miner.site_id,
         miner=miner,
@@ -226,7 +245,7 @@ def _command(
         is_released=batch is None,
         idempotency_key=order.idempotency_key or None,
         created_at=now,
-        expires_at=now + timedelta(seconds=ttl_s),
+        expires_at=now + timedelta(seconds=ttl_of(order)),
     )
 
 

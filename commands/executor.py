@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 
 RUN_S = 40
 """A run begins no command after so many seconds; the minute's schedule takes up what is left."""
-LEASE_RESERVE_S = 15
-"""A miner so slow that its lease has no more than this left is not told any more: what would follow could not be written down in time."""
+LEASE_SHARE = 0.75
+"""A miner so slow that this much of the lease is over is not told any more: what followed could not be written down in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def _job(command: MinerCommand, credential: MinerCredential | None) -> Job:
         params={**command.params, **unseal(command.secret_params)},
         address=Address(miner.ip_address, miner.port),
         password=unseal(credential.sealed).get("password") if credential else None,
-        tell_before=time.monotonic() + settings.COMMAND_LEASE_S - LEASE_RESERVE_S,
+        tell_before=time.monotonic() + settings.COMMAND_LEASE_S * LEASE_SHARE,
     )
 
 

@@ -6,7 +6,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case, Count, F, QuerySet, Sum, When
@@ -14,12 +13,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from commands import dispatch
-from commands.models import CommandType, MinerCommand
+from commands import batches, dispatch
+from commands.approvals import rules_that_apply
+from commands.capabilities import impossible
+from commands.models import ApprovalRule, CommandBatch, MinerCommand
+from commands.ordering_form import OrderForm
 from commands.params import InvalidCommand
 from commands.permissions import allowed_commands
 from miners.models import Miner, MinerState
@@ -27,15 +28,7 @@ from miners.models import Miner, MinerState
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-MINERS_AT_MOST = 5_000
-TYPE_COUNT_ABOVE = 20
-"""Above so many miners the number must be typed: a slip of the mouse does not stop a farm."""
-PARAMS = ("pool_url", "pool_user", "pool_password", "speed", "frequency")
-TAKES = {
-    CommandType.SET_POOL: ("pool_url", "pool_user", "pool_password"),
-    CommandType.SET_FAN: ("speed",),
-    CommandType.SET_FREQUENCY: ("frequency",),
-}
+MINERS_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,46 +67,6 @@ def impact_of(miners: QuerySet[Miner]) -> Impact:
     )
 
 
-class OrderForm(forms.Form):
-    """One command for the miners that were picked. Parameters are checked by `commands.params` when it is stored."""
-
-    miners = forms.CharField(widget=forms.HiddenInput)
-    key = forms.CharField(max_length=36, widget=forms.HiddenInput)
-    command = forms.ChoiceField(label=_("Command"), widget=UnfoldAdminSelectWidget)
-    pool_url = forms.CharField(
-        label=_("Pool"), required=False, widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "stratum+tcp://pool.example:3333"})
-    )
-    pool_user = forms.CharField(label=_("Worker"), required=False, widget=UnfoldAdminTextInputWidget)
-    pool_password = forms.CharField(label=_("Pool password"), required=False, widget=UnfoldAdminPasswordWidget)
-    speed = forms.CharField(label=_("Fan speed, %"), required=False, widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}))
-    frequency = forms.CharField(
-        label=_("Frequency, MHz"), required=False, widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"})
-    )
-    reason = forms.CharField(label=_("Reason"), max_length=255, widget=UnfoldAdminTextInputWidget)
-    count = forms.IntegerField(label=_("Number of miners, to confirm"), required=False, widget=UnfoldAdminTextInputWidget)
-
-    def __init__(self, *args: Any, choices: list[CommandType], miner_count: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.miner_count = miner_count
-        self.fields["command"].choices = [("", _("Choose…")), *((choice.value, choice.label) for choice in choices)]  # type: ignore[attr-defined]  # a ChoiceField
-        for command, names in TAKES.items():
-            for name in names:
-                self.fields[name].widget.attrs["data-for"] = command.value
-        if miner_count <= TYPE_COUNT_ABOVE:
-            del self.fields["count"]
-
-    def clean_count(self) -> int | None:
-        count: int | None = self.cleaned_data["count"]
-        if count != self.miner_count:
-            raise forms.ValidationError(_("Type %(count)d to confirm that so many miners are meant."), params={"count": self.miner_count})
-        return count
-
-    def order(self) -> dispatch.Order:
-        command = self.cleaned_data["command"]
-        params = {name: self.cleaned_data[name] for name in TAKES.get(CommandType(command), ()) if self.cleaned_data[name]}
-        return dispatch.Order(command=command, params=params, reason=self.cleaned_data["reason"], idempotency_key=self.cleaned_data["key"])
-
-
 def order_view(request: HttpRequest) -> HttpResponse:
     """Shows the page for `miners` (primary keys with commas), and sends what it asks for."""
     choices = allowed_commands(request.user)
@@ -126,16 +79,10 @@ def order_view(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return order_page(request, miners, form=form)
     try:
-        asked = dispatch.create_commands(
-            list(miners.select_related("site", "model").order_by("pk")),
-            form.order(),
-            requested_by=cast("AbstractBaseUser", request.user),
-            now=timezone.now(),
-        )
+        return _send(request, form, list(miners.select_related("site", "model").order_by("pk")))
     except InvalidCommand as error:
         form.add_error(error.field if error.field in form.fields else None, str(error))
         return order_page(request, miners, form=form)
-    return _done(request, asked)
 
 
 def order_page(request: HttpRequest, miners: QuerySet[Miner], *, form: OrderForm | None = None) -> HttpResponse:
@@ -149,12 +96,14 @@ def order_page(request: HttpRequest, miners: QuerySet[Miner], *, form: OrderForm
         choices=allowed_commands(request.user),
         miner_count=len(picked),
     )
+    chosen = Miner.objects.filter(pk__in=picked)
     context = {
         **admin.site.each_context(request),
         "title": _("Send a command"),
         "form": form,
-        "impact": impact_of(Miner.objects.filter(pk__in=picked)),
-        "one": Miner.objects.get(pk=picked[0]) if len(picked) == 1 else None,
+        "impact": impact_of(chosen),
+        "one": chosen.get() if len(picked) == 1 else None,
+        "rules": ApprovalRule.objects.filter(site__in=chosen.values("site")).select_related("site"),
     }
     return render(request, "commands/order.html", context)
 
@@ -166,11 +115,27 @@ def _picked(request: HttpRequest) -> QuerySet[Miner]:
     return Miner.objects.visible_to(request.user).filter(pk__in=keys)
 
 
-def _done(request: HttpRequest, asked: list[MinerCommand]) -> HttpResponse:
-    sites = len({command.site_id for command in asked})
-    text = ngettext("%(count)d command queued", "%(count)d commands queued", len(asked)) % {"count": len(asked)}
+def _send(request: HttpRequest, form: OrderForm, miners: list[Miner]) -> HttpResponse:
+    """One command at once for one miner; a batch for more of them, or where a second person must approve. Raises InvalidCommand."""
+    order, user = form.order(), cast("AbstractBaseUser", request.user)
+    if form.cleaned_data.get("leave_out"):
+        left_out = impossible(miners, order.command, order.params)
+        miners = [miner for miner in miners if miner.pk not in left_out]
+        if not miners:
+            raise InvalidCommand("command", _("None of the miners can do it."))
+    if len(miners) == 1 and not rules_that_apply(miners, order.command):
+        dispatch.create_command(miners[0], order, requested_by=user, now=timezone.now())
+        messages.success(request, _("The command is queued."))
+        return HttpResponseRedirect(reverse("console:miner", args=[miners[0].pk]))
+    batch = batches.create_batch(miners, order, form.pacing(), requested_by=user, now=timezone.now())
+    return _batch_begun(request, batch, miners)
+
+
+def _batch_begun(request: HttpRequest, batch: CommandBatch, miners: list[Miner]) -> HttpResponse:
+    sites = len({miner.site_id for miner in miners})
+    text = ngettext("%(count)d command queued", "%(count)d commands queued", len(miners)) % {"count": len(miners)}
     where = ngettext("for %(sites)d site.", "for %(sites)d sites.", sites) % {"sites": sites}
     messages.success(request, f"{text} {where}")
-    if len(asked) == 1:
-        return HttpResponseRedirect(reverse("console:miner", args=[asked[0].miner_id]))
-    return HttpResponseRedirect(reverse("admin:commands_minercommand_changelist"))
+    if batch.state == CommandBatch.State.WAITING:
+        messages.warning(request, _("Somebody else must approve it before anything is sent."))
+    return HttpResponseRedirect(reverse("admin:commands_commandbatch_progress", args=[batch.pk]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from commands import dispatch, executor, verification
+from commands import batches, dispatch, executor, verification
 from commands.models import MinerCommand
 from resilience.leases import LeaseTaken, job_lease, leased_job
 from sites.models import Site
 
 JOB_S = 300
 """Longer than the cluster lets a task run."""
+TEND_S = 55
 EXECUTION_S = 120
 """Longer than a run of the executor takes; so long a site waits when a runner was killed."""
 
@@ -46,6 +47,12 @@ def execute_commands() -> str:
 @leased_job("expire_commands", ttl_s=JOB_S)
 def expire_commands() -> int:
     return dispatch.expire_due(timezone.now())
+
+
+@leased_job("advance_batches", ttl_s=90)
+def advance_batches() -> str:
+    """Each minute, and while a batch is running each second of it: groups are released seconds apart."""
+    return f"{batches.tend(seconds=TEND_S)} batches under way"
 
 
 @leased_job("verify_commands", ttl_s=JOB_S)

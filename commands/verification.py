@@ -1,7 +1,8 @@
 """What the telemetry that follows a command proves of it, whatever was claimed.
 
 A restart or reboot is proved by an uptime that began after the command went out; disable by a hash rate of zero; enable by one above zero;
-set_pool by the pool in use; set_frequency by the frequency read. What no reading can show stays unknown.
+set_pool by the pool in use; set_frequency by the frequency read; set_fan by the duty that this server read back. What no reading can show
+stays unknown.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from commands import dispatch
-from commands.models import CommandType, MinerCommand, Verification
+from commands.models import SERVER, CommandType, MinerCommand, Verification
 from telemetry.models import MinerTelemetryHistory, MinerTelemetryLive
 
 WINDOW = timedelta(minutes=10)
@@ -23,6 +24,9 @@ LOOK_BACK = timedelta(minutes=15)
 CLOCK_SLACK = timedelta(seconds=5)
 FREQUENCY_TOLERANCE = 0.03
 """Firmware rounds to its own steps; 3 % covers the coarsest known."""
+
+FAN_TOLERANCE = 3
+"""Percentage points: what a firmware reports of a duty it was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +58,18 @@ Proof = Callable[[MinerCommand, Observation], bool | None]
 """True when the observation proves the command, False when it speaks against it, None when it says nothing."""
 
 
-def verify_due(now: datetime, *, limit: int = 2_000) -> dict[str, int]:
+def verify_due(now: datetime, *, at_once: int = 2_000) -> dict[str, int]:
     """Judge the commands that went out and are not judged yet; returns how many by verdict, "waiting" for those still open to proof."""
     counts: dict[str, int] = defaultdict(int)
-    due = list(MinerCommand.objects.awaiting_verification().select_related("miner").order_by("sent_at")[:limit])
-    observations = _observations(due, now=now)
-    for command in due:
-        verdict = judge(command, observations[command.miner_id], now=now)
-        if verdict:
-            dispatch.record_verification(command, verdict.verification, evidence=verdict.evidence, now=now)
-        counts[str(verdict.verification) if verdict else "waiting"] += 1
+    keys = list(MinerCommand.objects.awaiting_verification().order_by("sent_at").values_list("pk", flat=True))
+    for start in range(0, len(keys), at_once):
+        due = list(MinerCommand.objects.filter(pk__in=keys[start : start + at_once]).select_related("miner"))
+        observations = _observations(due, now=now)
+        for command in due:
+            verdict = judge(command, observations[command.miner_id], now=now)
+            if verdict:
+                dispatch.record_verification(command, verdict.verification, evidence=verdict.evidence, now=now)
+            counts[str(verdict.verification) if verdict else "waiting"] += 1
     return dict(counts)
 
 
@@ -73,6 +79,8 @@ def judge(command: MinerCommand, observations: Sequence[Observation], *, now: da
     assert sent_at is not None, "only a command that went out can be judged"
     before = next((item for item in reversed(observations) if item.timestamp <= sent_at), None)
     after = [item for item in observations if item.timestamp > sent_at]
+    if fan := _fan_read_back(command):
+        return fan
     proof = PROOFS.get(command.command)
     for observation in after if proof else []:
         if proof and proof(command, observation):
@@ -105,7 +113,7 @@ def _hashing(command: MinerCommand, seen: Observation) -> bool | None:
 
 
 def _pool_in_use(command: MinerCommand, seen: Observation) -> bool | None:
-    wanted = command.params.get("pool_url")
+    wanted = command.params.get("pool_url") or _expected_pool(command)
     if not wanted or not seen.pool_url:
         return None
     return _host_and_port(wanted) == _host_and_port(seen.pool_url)
@@ -116,6 +124,25 @@ def _frequency(command: MinerCommand, seen: Observation) -> bool | None:
     if not wanted or not seen.frequency_avg:
         return None
     return abs(seen.frequency_avg - float(wanted)) <= float(wanted) * FREQUENCY_TOLERANCE
+
+
+def _expected_pool(command: MinerCommand) -> str | None:
+    """The address behind a pool's number, which this server read just before; an agent's word for it proves nothing."""
+    before = command.result.get("before") if command.leased_by.startswith(SERVER) else None
+    return before.get("expected_pool_url") if isinstance(before, dict) else None
+
+
+def _fan_read_back(command: MinerCommand) -> Verdict | None:
+    """A fan's duty is in no stored reading: it is known where this server read it back right after it set it."""
+    if command.command != CommandType.SET_FAN or not command.leased_by.startswith(SERVER):
+        return None
+    before, after = command.result.get("before") or {}, command.result.get("after") or {}
+    duty = after.get("fan_duty_percent")
+    if duty is None or command.finished_at is None:
+        return None
+    proved = abs(duty - float(command.params["speed"])) <= FAN_TOLERANCE
+    evidence = {"before": before, "after": {"at": command.finished_at.isoformat(), **after}}
+    return Verdict(Verification.VERIFIED if proved else Verification.NOT_VERIFIED, evidence)
 
 
 PROOFS: dict[str, Proof] = {

@@ -14,7 +14,9 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from commands import dispatch
+from commands import batches, capabilities, dispatch
+from commands.approvals import rules_that_apply
+from commands.batches import Pacing
 from commands.dispatch import Order, Outcome
 from commands.models import MinerCommand, MinerCommandQuerySet
 from commands.params import InvalidCommand
@@ -83,8 +85,8 @@ class CommandsView(StaffView):
         asked = CommandSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         data = asked.validated_data
-        command = _create(request, data, [data["miner_id"]])[0]
-        return Response({"success": True, "command": command_for_staff(command)}, status=201)
+        commands = _create(request, data, [data["miner_id"]])
+        return Response({"success": True, "command": command_for_staff(commands[0]), **_remarks(commands)}, status=201)
 
 
 class CommandBatchView(StaffView):
@@ -95,7 +97,8 @@ class CommandBatchView(StaffView):
         asked = BatchSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         commands = _create(request, asked.validated_data, asked.validated_data["miner_ids"])
-        return Response({"success": True, "count": len(commands), "command_ids": [str(command.pk) for command in commands]}, status=201)
+        ids = [str(command.pk) for command in commands]
+        return Response({"success": True, "count": len(commands), "command_ids": ids, **_remarks(commands)}, status=201)
 
 
 class CommandView(StaffView):
@@ -171,9 +174,22 @@ def _create(request: Request, data: dict[str, Any], miner_ids: list[str]) -> lis
     names = ("command", "params", "priority", "reason", "ttl_s", "idempotency_key")
     order = Order(**{name: data[name] for name in names})
     try:
+        if rules_that_apply(miners, order.command):
+            batch = batches.create_batch(miners, order, Pacing(canary_size=0), requested_by=person_of(request), now=timezone.now())
+            return list(batch.commands.select_related("site", "miner__model", "requested_by", "batch").order_by("pk"))
         return dispatch.create_commands(miners, order, requested_by=person_of(request), now=timezone.now())
     except InvalidCommand as error:
         raise ApiError(400, str(error), field=error.field) from error
+
+
+def _remarks(commands: list[MinerCommand]) -> dict[str, Any]:
+    """The batch that waits for approval, if any, and what is likely to fail: what the agent of a site can do, the server does not know."""
+    command, batch = commands[0].command, commands[0].batch
+    doubtful = capabilities.doubtful([item.miner for item in commands], command)
+    return {
+        "batch": {"batch_id": str(batch.pk), "state": batch.state} if batch else None,
+        "warnings": [f"{miner.miner_id}: {miner.model} is not known to do {command}." for miner in doubtful[:100]],
+    }
 
 
 def _visible(request: Request) -> MinerCommandQuerySet:

@@ -35,6 +35,7 @@ def _operations(request: HttpRequest) -> dict[str, Any]:
         _("Operations"),
         overview,
         _model_page(request, _("Commands"), "send", "commands.minercommand"),
+        _model_page(request, _("Batches"), "dynamic_feed", "commands.commandbatch"),
     )
 
 
@@ -62,6 +63,8 @@ def _data(request: HttpRequest) -> dict[str, Any]:
 def _administration(request: HttpRequest) -> dict[str, Any]:
     return _group(
         _("Administration"),
+        _model_page(request, _("Miner passwords"), "password", "commands.minercredential"),
+        _model_page(request, _("Two-person rules"), "group_add", "commands.approvalrule"),
         _model_page(request, _("Jobs"), "schedule", "resilience.joblease"),
         _model_page(request, _("Users"), "person", "auth.user"),
         _model_page(request, _("Groups"), "group", "auth.group"),

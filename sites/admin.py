@@ -15,6 +15,9 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from commands.ordering import order_page
+from commands.permissions import allowed_commands
+from miners.models import Miner
 from sites.models import CollectorKey, Site
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 
@@ -28,6 +31,7 @@ class SiteAdmin(ModelAdmin):
     list_filter = ["collection", "is_active"]
     search_fields = ["code", "name"]
     filter_horizontal = ["users"]
+    actions = ["send_command"]
     empty_text = _("Add the first site: give it a code, and say whether this server polls its miners or a collector uploads.")
     fieldsets = [
         (None, {"fields": ["name", "code", "timezone", "is_active"]}),
@@ -51,6 +55,15 @@ class SiteAdmin(ModelAdmin):
         super().save_related(request, form, formsets, change)
         if not change and not request.user.is_superuser:
             form.instance.users.add(request.user)
+
+    @admin.action(description=_("Send a command to their miners…"), permissions=["command"])
+    def send_command(self, request: HttpRequest, queryset: QuerySet[Site]) -> HttpResponse:
+        """To the page that shows what the command will hit; nothing is sent from here."""
+        sites = queryset.order_by().values("pk")
+        return order_page(request, Miner.objects.visible_to(request.user).filter(site__in=sites, is_enabled=True))
+
+    def has_command_permission(self, request: HttpRequest) -> bool:
+        return bool(allowed_commands(request.user))
 
     @admin.display(description=_("miners"), ordering="miner_count")
     def miner_count(self, site: Any) -> int:

@@ -30,7 +30,7 @@ from resilience.leases import job_lease
 from sites.models import Site
 from telemetry import poll_metrics
 from telemetry.ingest import ingest_readings
-from telemetry.models import MinerTelemetryLive, Source
+from telemetry.models import Source
 from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
 from telemetry.poll_report import PollReport
 from telemetry.poll_state import Change, Memory, store_changes, tell_of_offline
@@ -91,7 +91,6 @@ class _PollRound:
                 self._store([outcome for outcome in outcomes if not outcome.cut_off])
                 if self._elapsed_ms() > (settings.POLL_DEADLINE_S + STORE_GRACE_S) * 1000:
                     break
-        self._publish_online()
         report.not_reached = len(self.miners) - report.polled
         report.duration_ms = self._elapsed_ms()
         self._log()
@@ -189,10 +188,6 @@ class _PollRound:
         report.online += statuses.pop("ok", 0)
         report.errors += statuses
         report.offline += sum(count for status, count in statuses.items() if status not in UNREADABLE)
-
-    def _publish_online(self) -> None:
-        online = MinerTelemetryLive.objects.filter(site=self.site, online=True, miner__is_enabled=True).count()
-        poll_metrics.ONLINE.labels(self.site.code).set(online)
 
 
 def _inventory(site: Site, shard: Shard) -> list[_Polled]:

@@ -83,7 +83,7 @@ def carry_out(
         error.sent = conversation.may_have_acted(error)
         raise
     after = _seen_after(client, joined=answer.joined) if command in _READ_AFTERWARDS else {}
-    return Done(dialect=dialect, message=message, before=seen(answer.snapshot), after=after)
+    return Done(dialect=dialect, message=message, before=seen(answer.snapshot) | _expected(answer.snapshot, params), after=after)
 
 
 def seen(snapshot: Snapshot) -> dict[str, Any]:
@@ -99,6 +99,12 @@ def seen(snapshot: Snapshot) -> dict[str, Any]:
         "worker_name": pool.user if pool else None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _expected(snapshot: Snapshot, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The address of the pool that is only named by its number."""
+    url = next((pool.url for pool in snapshot.pools if pool.id == params.get("pool_id")), None)
+    return {"expected_pool_url": url} if url else {}
 
 
 def _reading(client: MinerClient) -> Answer:

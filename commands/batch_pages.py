@@ -1,0 +1,167 @@
+"""A batch's own page: how far it is, its buttons, its results as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from commands import batches
+from commands.batches import NotAllowed
+from commands.models import CommandBatch, CommandStatus, MinerCommand, Verification
+from commands.permissions import may_ask
+from sites.models import Site
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+State = CommandBatch.State
+SHOWN_AT_MOST = 50
+COLUMNS = (
+    "command_id",
+    "site",
+    "miner",
+    "command",
+    "status",
+    "result",
+    "verification",
+    "asked",
+    "sent",
+    "finished",
+    "judged",
+    "by",
+    "reason",
+)
+
+
+class _Echo:
+    """Hands each line that `csv` writes straight on."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def visible_batches(user: Any) -> QuerySet[CommandBatch]:
+    """The batches that hit no site of others'."""
+    foreign = MinerCommand.objects.filter(batch=OuterRef("pk")).exclude(site__in=Site.objects.visible_to(user))
+    return CommandBatch.objects.exclude(Exists(foreign))
+
+
+def urls() -> list[Any]:
+    staff = admin.site.admin_view
+    return [
+        path("<uuid:pk>/progress/", staff(progress), name="commands_commandbatch_progress"),
+        path("<uuid:pk>/progress/live/", staff(progress_live), name="commands_commandbatch_live"),
+        path("<uuid:pk>/results.csv", staff(results), name="commands_commandbatch_results"),
+        path("<uuid:pk>/act/", staff(require_POST(act)), name="commands_commandbatch_act"),
+    ]
+
+
+def progress(request: HttpRequest, pk: UUID) -> HttpResponse:
+    batch = _batch_or_404(request, pk)
+    context = {**admin.site.each_context(request), "title": batch.get_command_display(), **_context(request, batch)}
+    return render(request, "commands/batch.html", context)
+
+
+def progress_live(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The part of the page that is fetched again while it is open."""
+    return render(request, "commands/batch_live.html", _context(request, _batch_or_404(request, pk)))
+
+
+def results(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
+    batch = _batch_or_404(request, pk)
+    return csv_of(batch.commands.order_by("pk"), name=f"batch-{batch.created_at:%Y%m%d-%H%M%S}.csv")
+
+
+def act(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Pause, resume, stop or approve, as the pressed button says."""
+    batch = _batch_or_404(request, pk)
+    done = {"pause": batches.pause, "resume": batches.resume, "stop": batches.stop, "approve": batches.approve}
+    name = request.POST.get("act", "")
+    if name in done:
+        try:
+            done[name](batch, actor=cast("AbstractBaseUser", request.user), now=timezone.now())
+        except NotAllowed as error:
+            messages.error(request, str(error))
+    return HttpResponseRedirect(reverse("admin:commands_commandbatch_progress", args=[pk]))
+
+
+def csv_of(commands: QuerySet[MinerCommand], *, name: str) -> StreamingHttpResponse:
+    """The commands as a CSV file, sent while it is read."""
+    writer = csv.writer(_Echo())
+    lines = (writer.writerow(row) for row in _rows(commands))
+    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _rows(commands: QuerySet[MinerCommand]) -> Iterator[Iterable[object]]:
+    yield COLUMNS
+    for command in commands.select_related("site", "miner", "requested_by").iterator(chunk_size=2_000):
+        times = (command.created_at, command.sent_at, command.finished_at, command.verified_at)
+        asked, sent, finished, judged = (moment.isoformat() if moment else "" for moment in times)
+        told = (command.command, command.status, _as_text(command.result_message), command.verification if judged else "")
+        who = command.requested_by.get_username() if command.requested_by else ""
+        place = (command.site.code, _as_text(command.miner.miner_id))
+        yield (command.pk, *place, *told, asked, sent, finished, judged, _as_text(who), _as_text(command.reason))
+
+
+def _as_text(value: str) -> str:
+    """Spreadsheets would run what begins like a formula."""
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _batch_or_404(request: HttpRequest, pk: UUID) -> CommandBatch:
+    if not request.user.has_perm("commands.view_commandbatch"):
+        raise PermissionDenied
+    return get_object_or_404(visible_batches(request.user).select_related("requested_by", "approved_by"), pk=pk)
+
+
+def _context(request: HttpRequest, batch: CommandBatch) -> dict[str, Any]:
+    may_act = may_ask(request.user, batch.command)
+    troubled = batch.commands.filter(status__in=[CommandStatus.FAILED, CommandStatus.EXPIRED]) | batch.commands.filter(
+        verification=Verification.NOT_VERIFIED
+    )
+    standing = batches.progress_of(batch)
+    return {
+        "batch": batch,
+        "progress": standing,
+        "shares": _shares(standing),
+        "buttons": _buttons(batch) if may_act else [],
+        "troubled": troubled.select_related("miner", "site").order_by("-finished_at")[:SHOWN_AT_MOST],
+        "events": batch.events.all(),
+        "own": batch.requested_by_id == request.user.pk,
+    }
+
+
+def _shares(standing: batches.Progress) -> list[tuple[str, int, float]]:
+    """The parts of the bar: their colour, their count, their share in percent."""
+    proved = standing.verified
+    counts = {
+        "online": proved,
+        "sleeping": max(standing.total - standing.held - standing.open - standing.cancelled - standing.bad - proved, 0),
+        "stale": standing.open,
+        "offline": standing.bad,
+        "never": standing.cancelled,
+    }
+    return [(colour, count, 100 * count / standing.total) for colour, count in counts.items() if count and standing.total]
+
+
+def _buttons(batch: CommandBatch) -> list[tuple[str, str]]:
+    known = {
+        State.WAITING: [("approve", _("Approve")), ("stop", _("Refuse"))],
+        State.RUNNING: [("pause", _("Pause")), ("stop", _("Stop"))],
+        State.PAUSED: [("resume", _("Resume")), ("stop", _("Stop"))],
+    }
+    return known.get(State(batch.state), [])
