@@ -46,6 +46,7 @@ class CommandEventInline(ReadOnly, TabularInline):
     model = CommandEvent
     fields = ["at", "actor", "status", "message"]
     extra = 0
+    hide_title = True
 
 
 @admin.register(MinerCommand)

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from commands import batches
 from commands.batches import NotAllowed
-from commands.models import CommandBatch, CommandStatus, MinerCommand, Verification
+from commands.models import CommandBatch, MinerCommand
 from commands.permissions import may_ask
 from sites.models import Site
 
@@ -81,7 +81,7 @@ def progress_live(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def results(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     batch = _batch_or_404(request, pk)
-    return csv_of(batch.commands.order_by("pk"), name=f"batch-{batch.created_at:%Y%m%d-%H%M%S}.csv")
+    return csv_of(batch.commands.order_by("site__code", "miner__miner_id"), name=f"batch-{batch.created_at:%Y%m%d-%H%M%S}.csv")
 
 
 def act(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -130,9 +130,7 @@ def _batch_or_404(request: HttpRequest, pk: UUID) -> CommandBatch:
 
 def _context(request: HttpRequest, batch: CommandBatch) -> dict[str, Any]:
     may_act = may_ask(request.user, batch.command)
-    troubled = batch.commands.filter(status__in=[CommandStatus.FAILED, CommandStatus.EXPIRED]) | batch.commands.filter(
-        verification=Verification.NOT_VERIFIED
-    )
+    troubled = batch.commands.filter(batches.went_wrong(batch.command))
     standing = batches.progress_of(batch)
     return {
         "batch": batch,

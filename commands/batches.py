@@ -124,13 +124,13 @@ def progress_of(batch: CommandBatch) -> Progress:
         "verified": Q(verification=Verification.VERIFIED),
         "not_verified": Q(verification=Verification.NOT_VERIFIED),
         "unjudged": Q(sent_at__isnull=False, verified_at__isnull=True),
-        "bad": _bad(batch.command),
+        "bad": went_wrong(batch.command),
     }
     totals = batch.commands.aggregate(**{name: Count("pk", filter=condition) for name, condition in counted.items()})
     return Progress(**totals)
 
 
-def _bad(command: str) -> Q:
+def went_wrong(command: str) -> Q:
     """What speaks for a stop. An agent's "failed" counts only once telemetry does not contradict it: some say it of every restart."""
     ended_badly = Q(status__in=[CommandStatus.FAILED, CommandStatus.EXPIRED]) & ~Q(verification=Verification.VERIFIED)
     if command not in PROOFS:
@@ -224,6 +224,7 @@ def _next_may_go(batch: CommandBatch, progress: Progress, *, now: datetime) -> b
 
 
 def _release_group(batch: CommandBatch, size: int, *, now: datetime) -> None:
+    # The keys are random: the canary is not always the first rack's, and a group is spread over the farm.
     held = batch.commands.filter(is_released=False, status=CommandStatus.PENDING).order_by("pk")
     group = list(held.select_related("miner__model", "miner__live")[:size])
     dispatch.release(group, now=now, ttl_s=batch.ttl_seconds)

@@ -87,9 +87,8 @@ class Chaos:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self, web: WebServer, *, kill_every_s: float, within_s: float) -> Verdict:
-        """Ask for everything, let it be carried out amid kills, and hold the miners' log against the books when nothing is open."""
+        """Let all be carried out amid kills, and hold the miners' log against the books when nothing is open any more."""
         begun = time.monotonic()
-        self._ask()
         with self.fleet, self._running(web):
             next_kill = time.monotonic() + kill_every_s
             while time.monotonic() < begun + within_s and _retried(lambda: MinerCommand.objects.open().exists()):
@@ -100,7 +99,7 @@ class Chaos:
                 time.sleep(0.1)
         return self._verdict(time.monotonic() - begun)
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
         now = timezone.now()
         for number in range(self.rounds):
             for miner in self.miners:

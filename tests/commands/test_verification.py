@@ -78,3 +78,28 @@ def test_a_miner_that_is_merely_unreachable_proves_no_disable():
 )
 def test_the_reading_after_the_command_decides(command, params, after, expected):
     assert verdict(sent(command, **params), seen(60, **after)) == expected
+
+
+def told_by_server(command, *, before=None, after=None, **params):
+    told = sent(command, **params)
+    told.leased_by, told.finished_at = "server host:1:x", NOON + timedelta(seconds=1)
+    told.result = {"before": before or {}, "after": after or {}}
+    return told
+
+
+@pytest.mark.parametrize(("read", "expected"), [(62, Verification.VERIFIED), (100, Verification.NOT_VERIFIED)])
+def test_a_fan_is_proved_by_the_duty_that_the_server_read_back(read, expected):
+    assert verdict(told_by_server(CommandType.SET_FAN, after={"fan_duty_percent": read}, speed=60), now=NOON) == expected
+
+
+def test_what_an_agent_says_of_a_fan_proves_nothing():
+    claimed = sent(CommandType.SET_FAN, speed=60)
+    claimed.result, claimed.finished_at, claimed.leased_by = {"after": {"fan_duty_percent": 60}}, NOON, "agent-1"
+    assert verdict(claimed) == Verification.UNKNOWN
+
+
+def test_a_pool_named_by_its_number_is_proved_by_the_address_the_server_read_before():
+    url = "stratum+tcp://b.example:3333"
+    command = told_by_server(CommandType.SET_POOL, before={"expected_pool_url": url}, pool_id=1)
+    assert verdict(command, seen(60, pool_url=url)) == Verification.VERIFIED
+    assert verdict(command, seen(60, pool_url="stratum+tcp://a.example:3333")) == Verification.NOT_VERIFIED
