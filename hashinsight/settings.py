@@ -133,11 +133,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="")
 CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if REDIS_URL:
-    CACHES["default"] = {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 5, "SOCKET_TIMEOUT": 5, "IGNORE_EXCEPTIONS": True},
-    }
+    CACHES["default"] = {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": REDIS_URL}
 
 # --- Background work --------------------------------------------------------------------------------------------------
 

@@ -29,16 +29,17 @@ def reading(directory: Path) -> Iterator[None]:
 
 def fold_dead_processes(directory: Path) -> int:
     """Add up what ended processes counted and remove their files; how many were removed."""
-    if len(_ended(directory)) <= TOLERATED:
+    ended = _ended(directory)
+    for path in ended:
+        if path.name.startswith("gauge_live"):
+            path.unlink(missing_ok=True)
+    if len(ended) <= TOLERATED:
         return 0
     with _locked(directory, fcntl.LOCK_EX):
         ended = _ended(directory)
         for kind in KINDS:
             if paths := [path for path in ended if path.name.startswith(f"{kind}_")]:
                 _add_up(directory, kind, paths)
-        for path in ended:
-            if path.name.startswith("gauge_live"):
-                path.unlink(missing_ok=True)
     return len(ended)
 
 
