@@ -78,7 +78,8 @@ def set_up_django() -> None:
     django.setup()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     call_command("migrate", verbosity=0)
-    gc.freeze()  # as the web server does
+    gc.freeze()  # this and the threshold as in the web server
+    gc.set_threshold(50_000)
 
 
 def record(number: int, at: datetime, chance: random.Random) -> dict[str, Any]:

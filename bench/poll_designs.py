@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cgminer.address import Address
 from cgminer.client import MinerClient
@@ -104,13 +104,11 @@ def _target(spec: MinerSpec, before: Outcome | None) -> Target:
     address = Address(spec.host, spec.port)
     if before is None:
         return Target(spec.miner_id, address)
-    return Target(spec.miner_id, address, joined=before.joined, failures=KNOWN_DEAD if before.error else 0)
+    return Target(spec.miner_id, address, joined=before.joined, failures=KNOWN_DEAD if before.error and not before.cut_off else 0)
 
 
 def _without_snapshot(outcome: Outcome) -> Outcome:
-    return Outcome(
-        target=outcome.target, error=outcome.error, attempts=outcome.attempts, joined=outcome.joined, finished_at=outcome.finished_at
-    )
+    return replace(outcome, snapshot=None)
 
 
 def threads_in_place(specs: Sequence[MinerSpec]) -> list[Measured]:

@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_q.models import Schedule
 
+from resilience.fallback import redis_trouble
 from resilience.models import JobLease
 from sites.models import Site
 
@@ -22,6 +23,8 @@ SCHEDULER_GRACE = timedelta(minutes=3)
 """The minute schedules move on each minute; later than this, nobody moves them."""
 POLL_INTERVALS = 3
 PROBE = "health-probe"
+DEGRADED = "degraded: "
+"""What a reason begins with that does not keep the server from working."""
 
 
 @require_safe
@@ -43,12 +46,13 @@ def liveness_first(get_response: Callable[[HttpRequest], HttpResponse]) -> Calla
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when everything works, 503 with the reasons when not."""
+    """200 when everything works, 503 with the reasons when not; "degraded" with 200 when something is away that it can do without."""
     checks = readiness(now=timezone.now())
-    reasons = [f"{name}: {reason}" for name, reason in checks.items() if reason]
+    reasons = [f"{name}: {reason}" for name, reason in checks.items() if reason and not reason.startswith(DEGRADED)]
+    degraded = any(reason.startswith(DEGRADED) for reason in checks.values())
     body = {
         "success": not reasons,
-        "status": "unavailable" if reasons else "ok",
+        "status": "unavailable" if reasons else "degraded" if degraded else "ok",
         "checks": {name: reason or "ok" for name, reason in checks.items()},
     }
     if reasons:
@@ -88,7 +92,10 @@ def _migrations(now: datetime) -> str:
 
 def _cache(now: datetime) -> str:
     cache.set(PROBE, now.isoformat(), timeout=60)
-    return "" if cache.get(PROBE) else "does not keep what is put into it"
+    if not cache.get(PROBE):
+        return "does not keep what is put into it"
+    trouble = redis_trouble()
+    return f"{DEGRADED}{trouble}; each process uses its own memory" if trouble else ""
 
 
 def _scheduler(now: datetime) -> str:

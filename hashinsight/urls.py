@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from hashinsight.health import live, ready
+from hashinsight.metrics import metrics
 from sites.api import UnknownEndpoint
 
 urlpatterns = [
@@ -18,6 +19,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health", live, name="health"),
     path("health/ready", ready, name="health-ready"),
+    path("metrics", metrics, name="metrics"),
     path("api/", include("sites.urls")),
     path("api/", include("telemetry.urls")),
     path("api/", include("commands.urls")),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
@@ -22,8 +23,8 @@ class StateFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Lookups:
         return list(MinerState.choices)
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(state=self.value()) if self.value() else queryset
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.in_state(self.value(), timezone.now()) if self.value() else queryset
 
 
 class DeliveryFilter(DropdownFilter):
@@ -35,11 +36,11 @@ class DeliveryFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Lookups:
         return [(str(limit), _("under %(limit)d %% of expected") % {"limit": limit}) for limit in (95, 90, 75, 50)]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
         if value not in dict(self.lookup_choices):
             return queryset
-        return queryset.filter(state=MinerState.ONLINE, delivered_percent__lt=int(value))
+        return queryset.in_state(MinerState.ONLINE, timezone.now()).filter(live__hashrate_ghs__lt=F("expected_ghs") * int(value) / 100.0)
 
 
 class TemperatureFilter(DropdownFilter):
@@ -49,11 +50,11 @@ class TemperatureFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Lookups:
         return [(str(limit), _("over %(limit)d °C") % {"limit": limit}) for limit in (75, 80, 85, 90)]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
         if value not in dict(self.lookup_choices):
             return queryset
-        return queryset.filter(state=MinerState.ONLINE, live__temperature_max__gt=int(value))
+        return queryset.in_state(MinerState.ONLINE, timezone.now()).filter(live__temperature_max__gt=int(value))
 
 
 class TroubleFilter(DropdownFilter):
@@ -71,7 +72,7 @@ class TroubleFilter(DropdownFilter):
             ("new", _("registered by itself")),
         ]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
             case "boards":
                 return queryset.filter(live__boards_healthy__lt=F("live__boards_total"))
@@ -87,7 +88,7 @@ class TroubleFilter(DropdownFilter):
 class _StartsWithFilter(TextFilter):
     lookup = ""
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
         return queryset.filter(**{self.lookup: value}) if value else queryset
 

@@ -289,7 +289,7 @@ class SiteSummary(models.Model):
     """What the newest readings of one site's miners add up to, kept so that a page need not add up 100,000 rows.
 
     Refreshed by ingest and by the roll-up of every minute; it goes out of date by itself as miners fall silent, so a reader looks at
-    `computed_at`. The row also serves as the lock under which the readings of a site are written.
+    `computed_at`.
     """
 
     site = models.OneToOneField(Site, verbose_name=_("site"), on_delete=models.CASCADE, primary_key=True, related_name="summary")

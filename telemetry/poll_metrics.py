@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 POLLS = Counter("miner_poll_total", "Miners polled, by outcome: ok or the class of the error.", ["site_id", "status"])
 LATENCY = Histogram(
@@ -11,5 +11,3 @@ LATENCY = Histogram(
     ["site_id"],
     buckets=(0.1, 0.5, 1, 2, 5, 10),
 )
-# Set by whichever process polled last; a sum over processes would count miners twice.
-ONLINE = Gauge("miners_online_total", "Miners of the site whose newest reading says online.", ["site_id"], multiprocess_mode="mostrecent")

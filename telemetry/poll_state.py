@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
+from miners.models import Miner
 from telemetry.models import MinerPollState, MinerTelemetryLive
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One miner whose memory is another than before."""
+    """One miner whose memory is not what it was."""
 
     miner_pk: int
     miner_id: str
@@ -56,9 +57,11 @@ class Change:
         return self.before.failures < OFFLINE_AFTER <= self.after.failures
 
 
-def store_changes(changes: Iterable[Change]) -> None:
-    """Write the new memories in one statement."""
-    changed = [change for change in changes if change.before != change.after]
+def store_changes(changes: Sequence[Change]) -> None:
+    """Write the new memories in one statement; those of miners deleted meanwhile are left out."""
+    if not changes:
+        return
+    present = set(Miner.objects.filter(pk__in=[change.miner_pk for change in changes]).values_list("pk", flat=True))
     rows = [
         MinerPollState(
             miner_id=change.miner_pk,
@@ -68,7 +71,8 @@ def store_changes(changes: Iterable[Change]) -> None:
             last_success_at=change.after.last_success_at,
             joined_reads=change.after.joined,
         )
-        for change in changed
+        for change in changes
+        if change.miner_pk in present
     ]
     MinerPollState.objects.bulk_create(rows, update_conflicts=True, unique_fields=["miner"], update_fields=_COLUMNS, batch_size=2_000)
 

@@ -62,7 +62,9 @@ def _online(outcome: Outcome, snapshot: Snapshot, miner_id: str) -> Reading:
 
 
 def _board(board: MinerBoard) -> Board:
-    hottest = max((t for t in (board.temperature_chip, board.temperature) if t is not None), default=None)
+    hottest, pcb = board.temperature_chip, board.temperature
+    if hottest is None or (pcb is not None and pcb > hottest):
+        hottest = pcb
     return Board(id=board.id, hashrate=board.hashrate_ghs, temp=hottest, chips_ok=board.chips_ok, chips_total=board.chips_total)
 
 

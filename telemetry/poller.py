@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,7 +31,7 @@ from resilience.leases import job_lease
 from sites.models import Site
 from telemetry import poll_metrics
 from telemetry.ingest import ingest_readings
-from telemetry.models import MinerTelemetryLive, Source
+from telemetry.models import Source
 from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
 from telemetry.poll_report import PollReport
 from telemetry.poll_state import Change, Memory, store_changes, tell_of_offline
@@ -75,7 +76,9 @@ class _Polled:
 
 class _PollRound:
     def __init__(self, site: Site, *, now: datetime, shard: Shard) -> None:
-        self.site = site
+        # Whoever is polled was in the inventory; one that was deleted since must not come back through ingest.
+        self.site = copy(site)
+        self.site.register_unknown_miners = False
         self.report = PollReport(site_id=site.code, shard=str(shard), started_at=now)
         self.begun = time.monotonic()
         inventory = _inventory(site, shard)
@@ -91,7 +94,6 @@ class _PollRound:
                 self._store([outcome for outcome in outcomes if not outcome.cut_off])
                 if self._elapsed_ms() > (settings.POLL_DEADLINE_S + STORE_GRACE_S) * 1000:
                     break
-        self._publish_online()
         report.not_reached = len(self.miners) - report.polled
         report.duration_ms = self._elapsed_ms()
         self._log()
@@ -115,16 +117,15 @@ class _PollRound:
             duration_ms=round(report.duration_ms),
         )
 
-    def _store(self, arrived: list[Outcome]) -> None:
-        outcomes = self._of_present_miners(arrived)
-        self.report.polled += len(arrived)
+    def _store(self, outcomes: list[Outcome]) -> None:
+        self.report.polled += len(outcomes)
         readings = [reading for outcome in outcomes if (reading := reading_of(outcome, miner_id=self._miner(outcome).miner_id))]
         if readings:
             stored = ingest_readings(self.site, readings, source=Source.POLLER, received_at=timezone.now())
             self.report.stored += stored.processed
             if stored.online:
                 self.report.answers_stored_ms = self._elapsed_ms()
-        changes = [self._remember(outcome) for outcome in outcomes]
+        changes = [change for outcome in outcomes if (change := self._change(outcome))]
         store_changes(changes)
         tell_of_offline(changes, site_code=self.site.code)
         self._complete_inventory(outcomes)
@@ -133,16 +134,11 @@ class _PollRound:
     def _elapsed_ms(self) -> float:
         return (time.monotonic() - self.begun) * 1000
 
-    def _of_present_miners(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Without those that were deleted, renamed or moved away since the round began: ingest would register them again."""
-        keys = [int(outcome.target.key) for outcome in outcomes]
-        present = set(Miner.objects.filter(site=self.site, pk__in=keys).values_list("pk", "miner_id"))
-        return [outcome for outcome in outcomes if (outcome.target.key, self._miner(outcome).miner_id) in present]
-
     def _miner(self, outcome: Outcome) -> _Polled:
         return self.miners[int(outcome.target.key)]
 
-    def _remember(self, outcome: Outcome) -> Change:
+    def _change(self, outcome: Outcome) -> Change | None:
+        """What the next round should know that this one did not."""
         miner = self._miner(outcome)
         error = outcome.error
         if error is None:
@@ -150,7 +146,7 @@ class _PollRound:
         else:
             learn = miner.memory.after_unreadable if error.error_type in UNREADABLE else miner.memory.after_failure
             after = learn(error_type=error.error_type, error_message=str(error)[:500])
-        return Change(miner.pk, miner.miner_id, before=miner.memory, after=after)
+        return None if after == miner.memory else Change(miner.pk, miner.miner_id, before=miner.memory, after=after)
 
     def _complete_inventory(self, outcomes: list[Outcome]) -> None:
         """Learn what the inventory does not know yet: the model, the serial number, the MAC address."""
@@ -189,10 +185,6 @@ class _PollRound:
         report.online += statuses.pop("ok", 0)
         report.errors += statuses
         report.offline += sum(count for status, count in statuses.items() if status not in UNREADABLE)
-
-    def _publish_online(self) -> None:
-        online = MinerTelemetryLive.objects.filter(site=self.site, online=True, miner__is_enabled=True).count()
-        poll_metrics.ONLINE.labels(self.site.code).set(online)
 
 
 def _inventory(site: Site, shard: Shard) -> list[_Polled]:

@@ -124,7 +124,7 @@ def parts(kind: type[msgspec.Struct]) -> Reader:
             return None
         try:
             msgspec.convert(value, kind, strict=False)
-        except msgspec.ValidationError:
+        except ValueError:  # a bound, a type, or a name that is no text (a lone surrogate)
             return repair(value)
         return value if is_storable(value) else repair(value)
 

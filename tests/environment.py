@@ -10,6 +10,7 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -81,6 +82,7 @@ def _start_session() -> None:
     scratch.chmod(0o711)  # as root, PostgreSQL runs as another user and must get through to its data
     os.environ[_SCRATCH] = str(scratch)
     atexit.register(_end_session)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` ends a run as Ctrl-C does: with everything stopped
     if chosen_services() == "postgresql":
         postgresql, redis = PostgreSQLServer(_made(scratch / "postgresql")), RedisServer(_made(scratch / "redis"))
         for server in (postgresql, redis):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -18,6 +18,8 @@ from telemetry import units
 from telemetry.series import Point, Series, farm_series, miner_series, site_series
 
 HOURS = (1, 24, 168, 720, 8760)
+LEAST_BUCKETS = 3
+"""A chart is at least so wide, however new what it shows."""
 HASHRATE_UNITS = ((2e9, 1e9, "EH/s"), (2e6, 1e6, "PH/s"), (0.0, 1e3, "TH/s"))
 Column = list[float | None]
 Rows = Sequence[Point | None]
@@ -25,21 +27,30 @@ Rows = Sequence[Point | None]
 
 def farm(request: HttpRequest) -> JsonResponse:
     """All sites the user sees, as one."""
-    start, end = _span(request)
-    series = _with_silent_sites(farm_series(Site.objects.visible_to(request.user).active(), start=start, end=end))
-    return _answer(series, start=start, end=end, zone=timezone.get_current_timezone_name())
+    sites = list(Site.objects.visible_to(request.user).active())
+    since = min((shown.created_at for shown in sites), default=timezone.now())
+    series, start, end = _drawn(request, lambda start, end: farm_series(sites, start=start, end=end), since=since)
+    return _answer(_with_silent_sites(series), start=start, end=end, zone=timezone.get_current_timezone_name())
 
 
 def site(request: HttpRequest, pk: int) -> JsonResponse:
     shown = site_or_404(request, pk)
-    start, end = _span(request)
-    return _answer(site_series(shown, start=start, end=end), start=start, end=end, zone=shown.timezone)
+    series, start, end = _drawn(request, lambda start, end: site_series(shown, start=start, end=end), since=shown.created_at)
+    return _answer(series, start=start, end=end, zone=shown.timezone)
 
 
 def miner(request: HttpRequest, pk: int) -> JsonResponse:
     shown = miner_or_404(request, pk)
+    series, start, end = _drawn(request, lambda start, end: miner_series(shown, start=start, end=end), since=shown.created_at)
+    return _answer(series, start=start, end=end, zone=shown.site.timezone)
+
+
+def _drawn(request: HttpRequest, read: Callable[[datetime, datetime], Series], *, since: datetime) -> tuple[Series, datetime, datetime]:
+    """What to draw of the span asked for, and its ends: the time before there was anything to read is left out, not shown as missing."""
     start, end = _span(request)
-    return _answer(miner_series(shown, start=start, end=end), start=start, end=end, zone=shown.site.timezone)
+    series = read(start, end)
+    begin = min([since, end - LEAST_BUCKETS * series.step, *(point.timestamp for point in series.points[:1])])
+    return (read(begin, end), begin, end) if begin > start else (series, start, end)
 
 
 def _span(request: HttpRequest) -> tuple[datetime, datetime]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -9,7 +11,7 @@ from io import BytesIO
 from typing import Any
 from zlib import crc32
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 
 from telemetry import partitions
 from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
@@ -17,7 +19,8 @@ from telemetry.storage import columns
 from telemetry.storage.base import Batch, Stored
 from telemetry.storage.binary_copy import RowEncoder, time_value
 
-SITE_LOCK_TIMEOUT_S = 10
+SITE_LOCK_TIMEOUT_S = 10.0
+SITE_LOCK_PAUSE_S = (0.002, 0.012)
 COPY_BUFFER_BYTES = 1 << 20
 CHECK_VIOLATION = "23514"
 """What PostgreSQL answers when no partition takes a row."""
@@ -38,10 +41,10 @@ class PostgresqlStorage:
         constants: dict[str, Any] = {"site_id": batch.site_id, "received_at": batch.received_at, "source": batch.source}
         miners = sum(row[columns.NEWEST] for row in batch.rows)
         with connection.cursor() as cursor:
+            _wait_for_site(cursor, batch.site_id)
             cursor.execute(staging.create)
             cursor.execute(staging.clear)
             cursor.copy_expert(staging.copy, BytesIO(data), COPY_BUFFER_BYTES)
-            _lock_site(cursor, batch.site_id)
             cursor.execute(staging.append_history)
             appended = cursor.rowcount
             cursor.execute(staging.move_live, constants)
@@ -66,14 +69,20 @@ class PostgresqlStorage:
         return True
 
 
-def _lock_site(cursor: Any, site_id: int) -> None:
-    """Writers of one site take turns on its summary row, so no two of them can wait for each other's miners."""
-    cursor.execute(f"SET LOCAL lock_timeout = '{SITE_LOCK_TIMEOUT_S}s'")
-    lock = "SELECT 1 FROM site_telemetry_summary WHERE site_id = %s FOR UPDATE"
-    cursor.execute(lock, [site_id])
-    if not cursor.rowcount:
-        cursor.execute("INSERT INTO site_telemetry_summary (site_id) VALUES (%s) ON CONFLICT DO NOTHING", [site_id])
-        cursor.execute(lock, [site_id])
+def _wait_for_site(cursor: Any, site_id: int) -> None:
+    """Writers of one site take turns, so no two of them can wait for each other's miners.
+
+    Asked again and again instead of waited for in the server: a waiting statement keeps its snapshot, and with a few of them PostgreSQL
+    could not clear away old versions of the live rows, which would no longer fit on their pages.
+    """
+    deadline = time.monotonic() + SITE_LOCK_TIMEOUT_S
+    while True:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"readings of site {site_id}"])
+        if cursor.fetchone()[0]:
+            return
+        if time.monotonic() > deadline:
+            raise OperationalError(f"another upload of the site did not end within {SITE_LOCK_TIMEOUT_S:g} s")
+        time.sleep(random.uniform(*SITE_LOCK_PAUSE_S))
 
 
 class Staging:

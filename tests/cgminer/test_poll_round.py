@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +34,7 @@ from tests.cgminer.strange_servers import (
     resets,
     stays_silent,
 )
+from tests.servers import wait_until
 
 QUICK = RoundPolicy(
     quick_s=0.1,
@@ -259,11 +263,33 @@ def test_deadline_ends_the_round_and_reports_everyone() -> None:
 
 
 def test_miner_that_failed_by_itself_before_the_deadline_is_not_cut_off() -> None:
-    policy = RoundPolicy(timeouts=Timeouts(receive_s=0.1), retries=RetryPolicy(attempts=2, backoff_s=5), deadline_s=0.5)
+    policy = RoundPolicy(quick_s=0.1, timeouts=Timeouts(receive_s=0.1), retries=RetryPolicy(attempts=2, backoff_s=5), deadline_s=1.5)
     with StrangeServer(stays_silent) as server:
         (outcome,) = poll_round([Target("m", server.address)], policy=policy)
     assert not outcome.cut_off
     assert "no answer within 0.1 s" in str(outcome.error)
+
+
+POLL_ONE = """
+import sys
+from cgminer.address import Address
+from cgminer.client import Timeouts
+from cgminer.poll import RoundPolicy, Target, poll_round
+policy = RoundPolicy(timeouts=Timeouts(receive_s=0.6))
+(outcome,) = poll_round([Target("m", Address("127.0.0.1", int(sys.argv[1])), joined=True)], policy=policy)
+print(outcome.attempts, outcome.error)
+"""
+
+
+def test_reply_that_came_in_time_counts_however_late_this_machine_gets_to_it() -> None:
+    with StrangeServer(answers_late(JOINED_REPLY, 0.3)) as server:
+        poller = subprocess.Popen([sys.executable, "-c", POLL_ONE, str(server.address.port)], stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: bool(server.requests), timeout_s=10, what="the request")
+        poller.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)  # longer than the miner had
+        poller.send_signal(signal.SIGCONT)
+        said, _ = poller.communicate(timeout=20)
+    assert said == "1 None\n"
 
 
 def test_name_is_resolved() -> None:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Schedule
 
-from miners.models import Miner
+from miners.models import Miner, MinerState
 from sites.models import CollectorKey, Site, digest_of
 from telemetry.ingest import ingest_readings
 from telemetry.models import MinerTelemetryLive, Source
@@ -156,6 +156,14 @@ def farm() -> Site:
 @pytest.mark.parametrize("state", ["sleeping", "offline", "stale", "never", "disabled"])
 def test_miners_are_found_by_state(operator: Client, farm: Site, state: str) -> None:
     assert shown_ids(operator, state=state) == [state]
+
+
+def test_filter_by_state_and_the_state_shown_agree(farm: Site) -> None:
+    now = timezone.now()
+    shown = {miner.miner_id: miner.state for miner in Miner.objects.with_state(now)}
+    found = {miner.miner_id: str(state) for state in MinerState for miner in Miner.objects.in_state(state, now)}
+    assert found == shown
+    assert len(found) == Miner.objects.count()
 
 
 def test_miners_are_found_by_what_is_wrong(operator: Client, farm: Site) -> None:

@@ -161,6 +161,17 @@ def test_chart_of_a_site_has_a_gap_where_nothing_was_read(operator: Client) -> N
     assert [value for value in values if value is not None] == [90.0, 90.0]
 
 
+def test_chart_of_a_new_site_begins_with_it_and_misses_nothing_before(operator: Client) -> None:
+    site = make_site(interval_seconds=60)
+    now = timezone.now()
+    for minutes in range(20):
+        read(site, "m1", timestamp=now - timedelta(minutes=minutes), hashrate_ghs=90_000.0)
+    roll_up(now + timedelta(minutes=1))
+    data = operator.get(reverse("console:site_series", args=[site.pk])).json()
+    assert data["end"] - data["start"] < 26 * 60
+    assert "0 %" not in data["coverage_text"].split()
+
+
 def test_chart_refuses_a_span_it_does_not_know(operator: Client) -> None:
     address = reverse("console:site_series", args=[make_site().pk])
     assert [operator.get(address, {"hours": hours}).status_code for hours in ("2", "-1", "day", "999999999")] == [404] * 4

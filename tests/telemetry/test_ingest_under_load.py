@@ -99,8 +99,8 @@ def test_an_upload_that_waits_too_long_for_its_site_is_refused_and_stored_later(
     site = make_site()
     store(site, reading(at=minute(0)))
     holder = psycopg2.connect(**connection.get_connection_params() | {"cursor_factory": None})
-    holder.cursor().execute("SELECT 1 FROM site_telemetry_summary FOR UPDATE")
-    with pytest.raises(DatabaseBusy, match="lock timeout"):
+    holder.cursor().execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"readings of site {site.pk}"])
+    with pytest.raises(DatabaseBusy, match="another upload of the site"):
         store(site, reading(at=minute(1)))
     assert small_batches.current < 100
     holder.close()

@@ -322,7 +322,6 @@ def test_round_is_one_log_line_and_counted_for_prometheus():
     assert REGISTRY.get_sample_value("miner_poll_total", {**labels, "status": "ok"}) == 2
     assert REGISTRY.get_sample_value("miner_poll_total", {**labels, "status": "connection"}) == 1
     assert REGISTRY.get_sample_value("miner_poll_latency_seconds_count", labels) == 2
-    assert REGISTRY.get_sample_value("miners_online_total", labels) == 2
 
 
 def test_thousand_miners_with_dead_ones_take_a_few_seconds():

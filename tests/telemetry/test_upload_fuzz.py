@@ -106,6 +106,8 @@ def test_any_json_is_answered_and_nothing_stored_breaks_a_bound(collector):
     @example([{"miner_id": "m1", name: []} for name in Record.__struct_fields__ if name != "miner_id"])
     @example([{"miner_id": "m1", name: {}} for name in Record.__struct_fields__ if name != "miner_id"])
     @example([{"miner_id": "m1", name: True} for name in Record.__struct_fields__ if name != "miner_id"])
+    @example([{"miner_id": "m1", "efficiency": math.nan, "boards": [{"\ud800": 1, "temp": "60"}], "pools": [{"url": "\ud800"}]}])
+    @example([{"\ud800": 1, "miner_id": "m1"}, {"miner_id": "\ud800"}, {"miner_id": None}])
     def send(body):
         assert_answered(collector.post(json.dumps(body).encode()))
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('telemetry', '0005_gaps'),
+        ('telemetry', '0004_postgresql_storage'),
     ]
 
     operations = [

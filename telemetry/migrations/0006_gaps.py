@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('miners', '0001_initial'),
         ('sites', '0001_initial'),
-        ('telemetry', '0004_postgresql_storage'),
+        ('telemetry', '0005_power_of_sites'),
     ]
 
     operations = [

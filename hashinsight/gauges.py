@@ -1,0 +1,130 @@
+"""What Prometheus is told of the farm's state, read from the database when it asks. One series a site, a job, a status; never one a miner.
+
+Counters belong to the process that counts; a state that several processes know belongs to the database they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Count, OuterRef, Subquery
+from django_q.models import OrmQ
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+
+from commands.models import MinerCommand
+from resilience.models import JobLease
+from sites.models import Site
+from telemetry.models import CollectorUploadLog, TelemetryGap
+from telemetry.series import SiteStatistics, site_statistics
+
+log = structlog.get_logger(__name__)
+
+STATES = ("online", "sleeping", "offline", "stale", "never")
+MEASURED = {
+    "miners_online_total": ("Miners of the site that are online, by the word of the console.", "online"),
+    "site_hashrate_ghs": ("Hash rate of the site's miners, GH/s.", "hashrate_ghs"),
+    "site_hashrate_expected_ghs": ("What they should do, GH/s.", "hashrate_expected_ghs"),
+    "site_power_watts": ("Power that the site's miners report.", "power_consumption"),
+    "site_power_nameplate_watts": ("Power by nameplate of those that hash and report none.", "power_nameplate"),
+    "site_temperature_max_celsius": ("The hottest miner of the site.", "temperature_max"),
+}
+
+
+def collect_gauges(*, now: datetime) -> Iterable[Metric]:
+    """All gauges at `now`. Where the database does not answer, `hashinsight_database_up` is 0 and the others are missing, not wrong."""
+    up = GaugeMetricFamily("hashinsight_database_up", "Whether the database answered this scrape.")
+    try:
+        found = [*_sites(now), *_work(), *_jobs(), *_gaps()]
+        up.add_metric([], 1)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("metrics_without_database", error=str(error).strip())
+        found = []
+        up.add_metric([], 0)
+    return [up, *found]
+
+
+def _sites(now: datetime) -> Iterator[Metric]:
+    sites = list(Site.objects.active())
+    statistics = site_statistics(sites, now=now)
+    rows = [(site.code, statistics[site.pk]) for site in sites]
+    for name, (text, field) in MEASURED.items():
+        yield _by_site(name, text, ((code, getattr(each, field)) for code, each in rows))
+    yield _by_site(
+        "site_newest_reading_timestamp_seconds",
+        "Time of the newest reading of any miner of the site.",
+        ((code, _seconds(each.newest_reading_at)) for code, each in rows),
+    )
+    yield _states(rows)
+    yield _last_uploads()
+
+
+def _states(rows: list[tuple[str, SiteStatistics]]) -> Metric:
+    states = GaugeMetricFamily("site_miners", "Enabled miners by state, as the console shows it.", labels=["site_id", "state"])
+    for code, each in rows:
+        for state in STATES:
+            states.add_metric([code, state], getattr(each, state))
+    return states
+
+
+def _last_uploads() -> Metric:
+    uploads = CollectorUploadLog.objects.filter(site_id=OuterRef("pk")).order_by("-upload_time").values("upload_time")[:1]
+    newest = Site.objects.active().annotate(last_upload_at=Subquery(uploads)).values_list("code", "last_upload_at")
+    return _by_site(
+        "collector_last_upload_timestamp_seconds",
+        "Time of the last upload of the site's collector, accepted or not.",
+        ((code, _seconds(at)) for code, at in newest),
+    )
+
+
+def _work() -> Iterator[Metric]:
+    commands = GaugeMetricFamily("miner_commands_open", "Commands that are not yet answered.", labels=["site_id", "status"])
+    for code, status, count in MinerCommand.objects.open().order_by().values_list("site__code", "status").annotate(Count("pk")):
+        commands.add_metric([code, status], count)
+    yield commands
+    depth = GaugeMetricFamily("task_queue_depth", "Background tasks that wait or are at work.")
+    depth.add_metric([], OrmQ.objects.count())
+    yield depth
+
+
+def _jobs() -> Iterator[Metric]:
+    """The heartbeat of each job; a job that never succeeded has no time of success."""
+    succeeded = GaugeMetricFamily("job_last_success_timestamp_seconds", "When the job last ended well.", labels=["job"])
+    failed = GaugeMetricFamily("job_failed", "1 when the job's last run failed.", labels=["job"])
+    duration = GaugeMetricFamily("job_duration_seconds", "How long the job's last run took.", labels=["job"])
+    dropped = GaugeMetricFamily("job_runs_dropped", "Runs that began too late or found another one at work, so far.", labels=["job"])
+    for lease in JobLease.objects.order_by("name"):
+        _add(succeeded, lease.name, _seconds(lease.succeeded_at))
+        _add(duration, lease.name, None if lease.duration_ms is None else lease.duration_ms / 1000)
+        _add(failed, lease.name, 1 if lease.error else 0)
+        _add(dropped, lease.name, lease.dropped)
+    yield from (succeeded, failed, duration, dropped)
+
+
+def _gaps() -> Iterator[Metric]:
+    gaps = GaugeMetricFamily("telemetry_gaps_open", "Miners, or the whole site, that are silent now.", labels=["site_id", "cause"])
+    for code, cause, count in (
+        TelemetryGap.objects.filter(ended_at=None).order_by().values_list("site__code", "cause").annotate(Count("pk"))
+    ):
+        gaps.add_metric([code, cause], count)
+    yield gaps
+
+
+def _by_site(name: str, text: str, values: Iterable[tuple[str, float | None]]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["site_id"])
+    for code, value in values:
+        _add(family, code, value)
+    return family
+
+
+def _add(family: GaugeMetricFamily, label: str, value: float | None) -> None:
+    """What is not known has no series: None is not zero."""
+    if value is not None:
+        family.add_metric([label], value)
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
