@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from cgminer.actions import Done, carry_out
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 RUN_S = 40
 """A run begins no command after so many seconds; the minute's schedule takes up what is left."""
+RECORD_S = 30
+"""So long a result waits for a database that is away; afterwards the command is unknown."""
 LEASE_SHARE = 0.75
 """A miner so slow that this much of the lease is over is not told any more: what followed could not be written down in time."""
 
@@ -98,6 +101,16 @@ class _Run:
         free = self.pool.threads - len(self.flying)
         if free < 1 or time.monotonic() > self.last_start:
             return
+        try:
+            self._start_next(free)
+        except (DatabaseError, InterfaceError) as error:
+            # What is at the miners now must still be written down: begin nothing more and wait for it.
+            if not self.flying:
+                raise
+            log.warning("command_run_cut_short", site_id=self.site.code, error=str(error))
+            self.last_start = 0.0
+
+    def _start_next(self, free: int) -> None:
         leased = dispatch.lease_for_server(self.site, limit=free, now=timezone.now(), runner=self.runner)
         credentials = MinerCredential.objects.of_miners(command.miner for command in leased) if leased else {}
         for command in leased:
@@ -116,7 +129,16 @@ class _Run:
 
     def _finish(self, command: MinerCommand, outcome: Outcome) -> None:
         self.report.outcomes[outcome.status] += 1
-        dispatch.record_result(command.pk, site=self.site, outcome=outcome, actor=command.leased_by, now=timezone.now())
+        patience = time.monotonic() + RECORD_S
+        while True:
+            try:
+                dispatch.record_result(command.pk, site=self.site, outcome=outcome, actor=command.leased_by, now=timezone.now())
+                return
+            except (DatabaseError, InterfaceError):
+                if time.monotonic() > patience:
+                    raise
+            connection.close()
+            time.sleep(0.5)
 
 
 def _job(command: MinerCommand, credential: MinerCredential | None) -> Job:

@@ -177,11 +177,18 @@ def test_command_that_an_agent_had_is_not_carried_out_by_the_server(farm: Farm) 
     assert farm.told() == []
 
 
-def test_two_runs_of_a_site_do_not_meet(farm: Farm) -> None:
+def test_no_more_than_two_runs_of_a_site_are_under_way(farm: Farm) -> None:
     ask(farm.miners[0])
-    acquire(f"commands {farm.site.code}", ttl_s=60, now=timezone.now())
-    assert "already running" in execute_site_commands(farm.site.code)
+    for slot in (1, 2):
+        acquire(f"commands {farm.site.code} {slot}", ttl_s=60, now=timezone.now())
+    assert "under way already" in execute_site_commands(farm.site.code)
     assert farm.told() == []
+
+
+def test_run_that_was_killed_does_not_hold_up_its_site(farm: Farm) -> None:
+    ask(farm.miners[0])
+    acquire(f"commands {farm.site.code} 1", ttl_s=60, now=timezone.now())
+    assert execute_site_commands(farm.site.code) == "1 completed"
 
 
 def test_the_schedule_takes_up_what_no_task_carried_out(farm: Farm) -> None:
