@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from cgminer import wire
 from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerError, MinerReplyError, MinerTimeout
-from cgminer.parsers import parse_snapshot, wanted_commands
+from cgminer.parsers import Firmware, identify, parse_snapshot, wanted_commands
 from cgminer.snapshot import Snapshot
 
 BASIC = ("summary", "stats", "pools", "version")
@@ -27,7 +27,7 @@ class Reply(NamedTuple):
     latency_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """One reading: what was received, what it means, and how it was asked for."""
 
@@ -67,27 +67,31 @@ class _Collected:
     asked: set[str] = field(default_factory=set)
     latency_ms: float | None = None
     failure: MinerError | None = None
+    succeeded: bool = False
+    """Whether one reply at least is more than an error."""
+    firmware: Firmware = Firmware.GENERIC
+    """As far as it is known by now."""
 
     def take(self, command: str, reply: Reply) -> None:
         self.raw[command] = reply.raw
         if self.latency_ms is None:
             self.latency_ms = reply.latency_ms
-        self.replies.update(wire.replies(wire.decode(reply.raw), command))
+        found = wire.replies(wire.decode(reply.raw), command)
+        self.replies.update(found)
+        self.succeeded = self.succeeded or any(_succeeded(name, each) for name, each in found.items())
 
     def missing(self) -> list[str]:
         """What this firmware, as far as it is known by now, could still tell and was not asked."""
-        wanted = [command for command in wanted_commands(self.replies) if command not in self.asked]
+        self.firmware = identify(self.replies)
+        wanted = [command for command in wanted_commands(self.replies, firmware=self.firmware) if command not in self.asked]
         return wanted[: max(0, MOST_REQUESTS - len(self.asked))]
 
-    def has_success(self) -> bool:
-        return any(_succeeded(command, reply) for command, reply in self.replies.items())
-
     def answer(self, *, joined: bool) -> Answer:
-        if not self.has_success():
+        if not self.succeeded:
             for command, reply in self.replies.items():
                 wire.raise_for_status(reply, command=command)
         latency_ms = self.latency_ms or 0.0
-        snapshot = parse_snapshot(self.replies, latency_ms=latency_ms)
+        snapshot = parse_snapshot(self.replies, firmware=self.firmware, latency_ms=latency_ms)
         if _says_nothing(snapshot):
             raise MinerReplyError("answers in JSON, but nothing in it is a miner's: is another device at this address?")
         return Answer(replies=self.replies, raw=self.raw, snapshot=snapshot, latency_ms=latency_ms, joined=joined)
@@ -99,7 +103,7 @@ def _ask_joined(collected: _Collected) -> Generator[str, Reply, bool]:
         collected.take(JOINED, (yield JOINED))
     except (MinerReplyError, MinerAccessDenied):
         return False
-    if not collected.has_success():
+    if not collected.succeeded:
         collected.replies.clear()
     understood = len(collected.replies) > 1
     collected.asked.update(BASIC if understood else collected.replies)

@@ -2,6 +2,9 @@
 
 Units are those of the wire and of the database: GH/s, °C, rpm, MHz, W, J/TH, seconds, milliseconds. `None` means that the miner did not
 report the value; 0 means that it reported zero. Field names are those of the collector's wire contract.
+
+A snapshot is not changed once it was made. The classes are not `frozen` all the same: that would double the time it takes to make one,
+and a farm's round makes a hundred thousand of each.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ class PoolStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Board:
     """One hashboard. `id` is the position the firmware gives it (many count from 0, some from 1)."""
 
@@ -45,7 +48,7 @@ class Board:
     serial_number: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Pool:
     """One configured pool. `active` marks the one in use; at most one of a snapshot's pools has it."""
 
@@ -62,7 +65,7 @@ class Pool:
     stale_shares: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Snapshot:
     """One miner at one moment."""
 

@@ -9,12 +9,14 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_q.models import Schedule
 
+from miners.models import Miner
 from resilience.fallback import redis_trouble
 from resilience.models import JobLease
 from sites.models import Site
@@ -110,7 +112,8 @@ def _poll(now: datetime) -> str:
     """The sites this server polls, whose last good round is more than three intervals old."""
     rounds = dict(JobLease.objects.filter(name__startswith="poll:").values_list("name", "succeeded_at"))
     late = []
-    for site in Site.objects.polled().filter(miners__is_enabled=True).distinct():
+    polled = Miner.objects.filter(site=OuterRef("pk"), is_enabled=True).exclude(ip_address="")
+    for site in Site.objects.polled().filter(Exists(polled)):
         last = rounds.get(f"poll:{site.code}")
         allowed = timedelta(seconds=POLL_INTERVALS * max(site.interval_seconds, settings.POLL_DEADLINE_S))
         if last is None or now - last > allowed:

@@ -1,4 +1,4 @@
-"""Who runs which job, across processes and machines."""
+"""Who runs which job, and the last good value of what is fetched from outside, across processes and machines."""
 
 from __future__ import annotations
 
@@ -30,3 +30,20 @@ class JobLease(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class KeptValue(models.Model):
+    """The last good value of something fetched from elsewhere, and the right to fetch it again. Claimed by a conditional update."""
+
+    key = models.CharField(_("key"), max_length=100, primary_key=True)
+    value = models.JSONField(_("value"), null=True)
+    fetched_at = models.DateTimeField(_("fetched"), null=True, help_text=_("Empty: it was never fetched."))
+    claimed_until = models.DateTimeField(_("not fetched again before"), null=True)
+
+    class Meta:
+        db_table = "kept_values"
+        verbose_name = _("kept value")
+        verbose_name_plural = _("kept values")
+
+    def __str__(self) -> str:
+        return self.key

@@ -45,18 +45,27 @@ _UNKNOWN_TO: Final[dict[Firmware, frozenset[str]]] = {
     Firmware.WHATSMINER: frozenset({"stats", "version"}),
     Firmware.BRAIINS: frozenset({"stats"}),
 }
+_USEFUL_COMMANDS: Final = {
+    firmware: tuple(command for command in (*_BASIC_COMMANDS, *further) if command not in _UNKNOWN_TO.get(firmware, ()))
+    for firmware, further in _FURTHER_COMMANDS.items()
+}
 _CGMINER_SECTIONS: Final = ("SUMMARY", "STATS", "POOLS", "VERSION", "DEVS", "DEVDETAILS", "COIN", "CONFIG", "LCD", "INFO", "Msg")
 _BRAIINS_SECTIONS: Final = ("FANS", "TEMPS", "TEMPCTRL", "FANCTRL", "TUNERSTATUS", "POWER", "PROFILES")
 _AURADINE_SECTIONS: Final = ("Fan", "PSU", "Temperature", "Frequency", "Voltage", "Mode", "LED", "IPReport", "ASCCount")
 _MINER_SECTIONS: Final = frozenset(_CGMINER_SECTIONS + _BRAIINS_SECTIONS + _AURADINE_SECTIONS)
 
 
-def parse_snapshot(replies: Mapping[str, Mapping[str, Any]], *, latency_ms: float | None = None) -> Snapshot:
-    """Everything the replies tell of the miner. Raises MinerReplyError when nothing in them comes from a miner."""
+def parse_snapshot(
+    replies: Mapping[str, Mapping[str, Any]], *, firmware: Firmware | None = None, latency_ms: float | None = None
+) -> Snapshot:
+    """Everything the replies tell of the miner; `firmware` when they were identified before.
+
+    Raises MinerReplyError when nothing in them comes from a miner.
+    """
     known = _by_command(replies)
     if not any(_says_something(reply) for reply in known.values()):
         raise MinerReplyError(_why_nothing(known))
-    return finish(_READERS[identify(known)](known), latency_ms=latency_ms)
+    return finish(_READERS[firmware or identify(known)](known), latency_ms=latency_ms)
 
 
 def _by_command(replies: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -83,12 +92,10 @@ def _says_something(reply: Mapping[str, Any]) -> bool:
     return any(isinstance(value, dict | list) and value and name in _MINER_SECTIONS for name, value in reply.items())
 
 
-def wanted_commands(replies: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def wanted_commands(replies: Mapping[str, Mapping[str, Any]], *, firmware: Firmware | None = None) -> tuple[str, ...]:
     """Read commands still worth asking for a full reading, after a first answer. Privileged and heavy ones are never among them."""
     known = _by_command(replies)
-    firmware = identify(known)
-    unknown = _UNKNOWN_TO.get(firmware, frozenset())
-    basic = tuple(command for command in _BASIC_COMMANDS if command not in unknown)
-    further = _FURTHER_COMMANDS[firmware]
-    have_devices = known.keys() & {"devs", "edevs"}
-    return tuple(command for command in (*basic, *further) if command not in known and not (command in ("devs", "edevs") and have_devices))
+    useful = _USEFUL_COMMANDS[firmware or identify(known)]
+    missing = [command for command in useful if command not in known]
+    have_devices = "devs" in known or "edevs" in known
+    return tuple([command for command in missing if not (have_devices and command in ("devs", "edevs"))])

@@ -7,7 +7,7 @@ from typing import Final
 
 from cgminer import plausible
 from cgminer.parsers.antminer_chains import read_new_api
-from cgminer.parsers.antminer_slots import power, read_old_api
+from cgminer.parsers.antminer_slots import read_old_api
 from cgminer.parsers.basics import read_basics
 from cgminer.parsers.sections import Fields, Replies, Row, fill, first, keep, stats_rows, summary_row, version_row
 
@@ -26,8 +26,7 @@ def read(replies: Replies) -> Fields:
     if not main.keys().isdisjoint(_NEW_API_FIELDS) or "rate_avg" in summary_row(replies):
         read_new_api(replies, main, fields)
     else:
-        read_old_api(main, fields)
-        keep(fields, power_consumption=power(header, main))
+        read_old_api(header, main, fields)
     return fields
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cgminer import plausible
@@ -33,6 +35,15 @@ class SlotNames(NamedTuple):
     consumption: str
 
 
+class Layout(NamedTuple):
+    """Which of the numbered fields a firmware has."""
+
+    slots: tuple[SlotNames, ...]
+    """Slots a board may be in; of alternative names only those that are there."""
+    fans: tuple[str, ...]
+    consumption: tuple[str, ...]
+
+
 def _names_of(slot: int) -> SlotNames:
     return SlotNames(
         slot=slot,
@@ -52,6 +63,7 @@ def _names_of(slot: int) -> SlotNames:
 
 
 _SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(33))
+_MOST_FIELDS: Final = 500
 _NO_SENSORS: Final = ("0-0-0-0", None, "", 0)
 SLEEP_MODES: Final = (254, "254")
 _MODEL_FAMILY = re.compile(r"Antminer\s+([A-Z]+)\d*", re.IGNORECASE)
@@ -60,7 +72,34 @@ _FAMILY_UNITS: Final = {"L": 1e-3, "D": 1e-3, "E": 1e-3, "B": 1e-9, "Z": 1e-6, "
 _SOLUTIONS_PER_KSOL: Final = 1000
 
 
-def read_old_api(main: Row, fields: Fields) -> None:
+def layout_of(main: Row) -> Layout:
+    """A farm's miners of one firmware have the same fields in the same order, so this is worked out once, not for each of them."""
+    return _remembered_layout(tuple(main)) if len(main) <= _MOST_FIELDS else _layout(main.keys())
+
+
+@lru_cache(maxsize=64)
+def _remembered_layout(names: tuple[str, ...]) -> Layout:
+    return _layout(frozenset(names))
+
+
+def _layout(present: Set[str]) -> Layout:
+    slots = (names for names in _SLOT_NAMES if names.chips in present or names.sensor in present or names.pcb in present)
+    return Layout(
+        slots=tuple(
+            names._replace(
+                clocks=tuple(name for name in names.clocks if name in present),
+                serials=tuple(name for name in names.serials if name in present),
+                chip_sensors=tuple(name for name in names.chip_sensors if name in present),
+            )
+            for names in slots
+        ),
+        fans=tuple(names.fan for names in _SLOT_NAMES if names.fan in present),
+        consumption=tuple(names.consumption for names in _SLOT_NAMES if names.consumption in present),
+    )
+
+
+def read_old_api(header: Row, main: Row, fields: Fields) -> None:
+    layout = layout_of(main)
     unit = unit_of(main, fields.get("model"))
     bitcoin = unit >= 1
     for name, found in (("hashrate_ghs", rates.average_ghs(main)), ("hashrate_5s_ghs", rates.short_ghs(main))):
@@ -74,11 +113,12 @@ def read_old_api(main: Row, fields: Fields) -> None:
         uptime_seconds=plausible.uptime(main.get("Elapsed")),
         hardware_errors=plausible.counter(main.get("no_matching_work")),
     )
-    fields["boards"] = _boards(main, fields, unit)
-    _read_fans(main, fields)
+    fields["boards"] = _boards(main, layout, fields, unit)
+    _read_fans(main, layout, fields)
     _read_frequency(main, fields)
     fitted = plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES))
     keep(fields, boards_total=max(fitted or 0, len(fields["boards"])) or None)
+    keep(fields, power_consumption=_power(header, main, layout))
     _read_state(main, fields)
 
 
@@ -103,14 +143,14 @@ def in_ghs(value: float | None, unit: float, bitcoin: bool) -> float | None:
     return plausible.sha256_ghs(in_ghs) if bitcoin and in_ghs > plausible.MIN_SHA256_GHS else round(in_ghs, 9)
 
 
-def _boards(main: Row, fields: Fields, unit: float) -> tuple[Board, ...]:
-    slots = [(names, *_slot(main, names)) for names in _SLOT_NAMES if (names.chips in main or names.sensor in main or names.pcb in main)]
+def _boards(main: Row, layout: Layout, fields: Fields, unit: float) -> tuple[Board, ...]:
+    slots = [(names, *_slot(main, names)) for names in layout.slots]
     keep(
         fields,
         temperature_boards=tuple([value for _, (pcb, _), _ in slots for value in pcb]),
         temperature_chips=tuple([value for _, (_, chips), _ in slots for value in chips]),
     )
-    working = sum(works for _, _, works in slots)
+    working = [works for _, _, works in slots].count(True)
     spare = (plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES)) or len(_SLOT_NAMES)) - working
     fitted = []
     for names, sensors, works in slots:
@@ -151,8 +191,8 @@ def _board(main: Row, names: SlotNames, rate: float | None, scale: float, sensor
     return Board(
         id=names.slot,
         hashrate_ghs=None if rate is None else round(rate * scale, 6),
-        temperature=max(sensors[0], default=None),
-        temperature_chip=max(sensors[1], default=None),
+        temperature=max(sensors[0]) if sensors[0] else None,
+        temperature_chip=max(sensors[1]) if sensors[1] else None,
         frequency=plausible.frequency(pick(main, names.clocks)),
         chips_ok=working if listed >= (found_chips or 0) else None,
         chips_total=max(found_chips or 0, listed) if found_chips is not None or listed else None,
@@ -168,8 +208,8 @@ def chip_states(states: object) -> tuple[int | None, int]:
     return working, working + states.count("x") + states.count("-")
 
 
-def _read_fans(main: Row, fields: Fields) -> None:
-    speeds = [speed for names in _SLOT_NAMES if (value := main.get(names.fan)) and (speed := plausible.rpm(value)) is not None]
+def _read_fans(main: Row, layout: Layout, fields: Fields) -> None:
+    speeds = [speed for name in layout.fans if (value := main[name]) and (speed := plausible.rpm(value)) is not None]
     keep(fields, fan_speeds=tuple(speeds), fan_duty_percent=plausible.percent(pick(main, ("fan_pwm", "fan_duty"))) or None)
 
 
@@ -192,8 +232,7 @@ def _read_state(main: Row, fields: Fields) -> None:
         fields["mining_state"] = MiningState.SLEEPING
 
 
-def power(header: Row, main: Row) -> float | None:
+def _power(header: Row, main: Row, layout: Layout) -> float | None:
     """MSK firmware has a total, Vnish one figure a chain. `chain_power` of Hiveon is not in watts."""
     stated = plausible.watts(header.get("total_power")) or plausible.watts(main.get("total_power"))
-    drawn = [value for names in _SLOT_NAMES if (value := main.get(names.consumption))]
-    return stated or total(plausible.watts(value) for value in drawn)
+    return stated or total(plausible.watts(value) for name in layout.consumption if (value := main[name]))

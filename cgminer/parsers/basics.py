@@ -34,22 +34,31 @@ def read_basics(replies: Replies) -> Fields:
         "pools": read_pools(replies),
         "boards": (),
     }
-    _read_software(replies, fields)
+    _read_software(replies, summary, fields)
     _read_shares(summary, device_rows(replies), fields)
     return fields
 
 
-def _read_software(replies: Replies, fields: Fields) -> None:
+def _read_software(replies: Replies, summary: Row, fields: Fields) -> None:
     version = version_row(replies)
-    named = next((f"{key} {value}" for key, value in version.items() if _SOFTWARE_KEYS.match(key) and key != "Miner"), None)
-    described = next((text for reply in replies.values() if (text := plausible.text(status_of(reply).get("Description")))), None)
     keep(
         fields,
-        software=described or plausible.text(named),
+        software=_described(replies) or _named(version),
         api_version=plausible.text(str(version.get("API", "")), 20),
         compile_time=plausible.text(version.get("CompileTime")),
-        mac_address=plausible.mac_address(pick(version, ("MAC", "mac"))) or plausible.mac_address(summary_row(replies).get("MAC")),
+        mac_address=plausible.mac_address(pick(version, ("MAC", "mac"))) or plausible.mac_address(summary.get("MAC")),
     )
+
+
+def _described(replies: Replies) -> str | None:
+    for reply in replies.values():
+        if description := plausible.text(status_of(reply).get("Description")):
+            return description
+    return None
+
+
+def _named(version: Row) -> str | None:
+    return plausible.text(next((f"{key} {value}" for key, value in version.items() if _SOFTWARE_KEYS.match(key) and key != "Miner"), None))
 
 
 def _read_shares(summary: Row, devices: Sequence[Row], fields: Fields) -> None:

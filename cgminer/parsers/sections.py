@@ -30,8 +30,11 @@ def rows(reply: Row | None, *names: str) -> list[Row]:
     return []
 
 
-def first(reply: Row | None, *names: str) -> Row:
-    found = rows(reply, *names)
+def first(reply: Row | None, name: str) -> Row:
+    value = reply.get(name) if reply else None
+    if type(value) is list and value and type(value[0]) is dict:
+        return value[0]
+    found = rows(reply, name)
     return found[0] if found else NOTHING
 
 

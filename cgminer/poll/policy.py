@@ -24,7 +24,7 @@ class Target:
     """Rounds it failed in a row."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outcome:
     """What one miner's turn in the round came to: a snapshot or an error, never both."""
 

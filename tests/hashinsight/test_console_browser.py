@@ -105,9 +105,11 @@ def test_chart_goes_to_another_range(live_web: WebServer, site: Site, console: P
 def test_floor_map_shows_each_miner_in_its_slot_and_opens_it(live_web: WebServer, site: Site, console: Page) -> None:
     ingest_readings(site, [make_reading("m2", online=False, hashrate_ghs=None)], source=Source.POLLER, received_at=timezone.now())
     console.goto(f"{live_web.url}/admin/sites/site/{site.pk}/overview/")
+    wait_for_charts(console)
     console.wait_for_selector(".hi-slots a.hi-offline")
     assert console.locator(".hi-slots a").count() == 2
     console.click("[data-mode=percent]")
+    console.wait_for_selector("[data-mode=percent][aria-pressed=true]")
     assert "90 % of expected" in console.get_attribute(".hi-slots a.hi-level-1", "title")
     console.click(".hi-slots a.hi-level-1")
     console.wait_for_url(f"**/admin/miners/miner/{Miner.objects.get(miner_id='m1').pk}/overview/")

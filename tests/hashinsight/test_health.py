@@ -83,6 +83,12 @@ def test_site_that_a_collector_feeds_needs_no_poll(client, db):
     assert checks(client)[0] == 200
 
 
+def test_site_whose_miners_have_no_address_needs_no_poll(client, db):
+    make_miner(make_site("south"), ip_address="")
+
+    assert checks(client)[0] == 200
+
+
 @pytest.mark.django_db
 def test_schedule_that_stands_in_the_past_is_a_dead_scheduler(client):
     call_command("sync_schedules")
