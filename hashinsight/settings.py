@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "miners",
     "telemetry",
     "commands",
+    "market",
 ]
 
 MIDDLEWARE = [
@@ -192,6 +193,16 @@ TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
 COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
 COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
+
+# --- Market data --------------------------------------------------------------------------------------------------------
+
+MARKET_DATA = env.bool("HASHINSIGHT_MARKET_DATA", default=False)  # off: this server asks nobody outside
+COINGECKO_URL = env.str("HASHINSIGHT_COINGECKO_URL", default="https://api.coingecko.com/api/v3")
+COINGECKO_API_KEY = env.str("HASHINSIGHT_COINGECKO_API_KEY", default="")
+COINWARZ_URL = env.str("HASHINSIGHT_COINWARZ_URL", default="https://www.coinwarz.com/v1/api")
+COINWARZ_API_KEY = env.str("HASHINSIGHT_COINWARZ_API_KEY", default="")
+BLOCKCHAIN_INFO_URL = env.str("HASHINSIGHT_BLOCKCHAIN_INFO_URL", default="https://blockchain.info")
+MEMPOOL_SPACE_URL = env.str("HASHINSIGHT_MEMPOOL_SPACE_URL", default="https://mempool.space")
 
 # --- API ----------------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from resilience.breakers import Reporter
+from resilience.breakers import ProcessReporter
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Link:
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         self.shared = RedisCache(location, {**params, "OPTIONS": CLIENT_OPTIONS})
         self.local = _Memory(f"instead of {location}", {**params, "OPTIONS": {"MAX_ENTRIES": LOCAL_ENTRIES}})
-        self.breaker = CircuitBreaker(name="redis", reset_timeout=PROBE_EVERY_S, listeners=[Reporter()])
+        self.breaker = CircuitBreaker(name="redis", reset_timeout=PROBE_EVERY_S, listeners=[ProcessReporter()])
         self.away_since: datetime | None = None
         self.reason = ""
         self._changed: set[tuple[str, int | None]] = set()

@@ -12,6 +12,7 @@ from django.test import Client
 
 from resilience import fallback
 from resilience.fallback import FallbackCache, redis_trouble
+from tests.makers import make_superuser
 from tests.servers import free_port, wait_until
 
 BACK_WITHIN_S = 10.0
@@ -175,3 +176,15 @@ def test_readiness_is_degraded_and_not_unavailable_without_redis(settings):
 
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["checks"]["cache"].startswith("degraded: Redis is away since")
+
+
+@pytest.mark.django_db
+def test_overview_says_that_redis_is_away(settings):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    settings.CACHES = {"default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": settings.REDIS_URL}}
+    client = Client()
+    client.force_login(make_superuser())
+    assert "away: each process uses its own memory" not in client.get("/admin/").content.decode()
+    FallbackCache(settings.REDIS_URL, {}).get("a")
+
+    assert "away: each process uses its own memory" in client.get("/admin/").content.decode()
