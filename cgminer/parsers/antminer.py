@@ -37,7 +37,7 @@ def _is_main(row: Row) -> bool:
 def _read_identity(replies: Replies, header: Row, main: Row, fields: Fields) -> None:
     """Model and versions from `version`, else from the header of `stats` or the `INFO` of the new API."""
     version = version_row(replies)
-    info = next((row for reply in replies.values() if (row := first(reply, "INFO"))), {})
+    info = next((row for reply in replies.values() if "INFO" in reply and (row := first(reply, "INFO"))), {})
     kind = plausible.text(version.get("Type") or header.get("Type") or info.get("type") or main.get("Type"))
     miner = version.get("Miner") or header.get("Miner") or info.get("miner_version") or main.get("miner_version")
     kind, firmware = _split_variant(kind)
