@@ -20,9 +20,8 @@ from telemetry.completion import complete
 from telemetry.models import Source
 from telemetry.readings import IngestReport, Reading, RecordError, Upload
 from telemetry.rollups import FIVE_MINUTES, buckets_of, note_due
-from telemetry.storage import columns
 from telemetry.storage.base import Batch, Stored
-from telemetry.storage.rows import rows_of
+from telemetry.storage.batching import columns_of
 from telemetry.upload_log import log_upload
 
 __all__ = ["DatabaseBusy", "ingest_readings"]
@@ -125,8 +124,8 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
     known = [reading for _, reading in part if reading.miner_id in keys]
     unique = {(reading.miner_id, reading.timestamp): complete(reading) for reading in known}
     store = storage.current()
-    rows = rows_of(unique.values(), miner_keys=keys, stored_time=store.stored_time)
-    batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, rows=rows)
+    found = columns_of(unique.values(), miner_keys=keys, stored_time=store.stored_time)
+    batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, columns=found)
     stored = store.store(batch)
     if stored.appended:
         buckets = buckets_of([timestamp for _, timestamp in unique])
@@ -173,14 +172,13 @@ def _unknown_miners(intake: _Intake, part: list[tuple[int, Reading]], keys: dict
 
 
 def _count(report: IngestReport, stored: Stored, batch: Batch, *, processed: int) -> None:
-    newest = batch.newest
-    online = sum(row[columns.ONLINE] for row in newest)
+    miners, online = batch.miners, batch.miners_online
     report.processed += processed
     report.duplicates += processed - stored.appended
     report.inserted += stored.live_inserted
-    report.updated += len(newest) - stored.live_inserted
+    report.updated += miners - stored.live_inserted
     report.online += online
-    report.offline += len(newest) - online
+    report.offline += miners - online
 
 
 def _log(site: Site, report: IngestReport) -> None:
