@@ -135,6 +135,9 @@ REDIS_URL = env.str("REDIS_URL", default="")
 CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if REDIS_URL:
     CACHES["default"] = {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": REDIS_URL}
+    CACHES["sessions"] = {"BACKEND": "resilience.fallback.SharedCache", "LOCATION": REDIS_URL}
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+    SESSION_CACHE_ALIAS = "sessions"
 
 # --- Background work --------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -13,11 +14,13 @@ from django.db import IntegrityError, transaction
 from msgspec import structs
 
 from miners.models import Miner
+from resilience.remembered import forget
 from sites.models import Site
 from telemetry import storage, summaries
 from telemetry.busy import BatchSize, DatabaseBusy, busy_when_unavailable
 from telemetry.completion import complete
 from telemetry.models import Source
+from telemetry.overview import live_key
 from telemetry.readings import IngestReport, Reading, RecordError, Upload
 from telemetry.rollups import FIVE_MINUTES, buckets_of, note_due
 from telemetry.storage.base import Batch, Stored
@@ -131,6 +134,7 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
         buckets = buckets_of([timestamp for _, timestamp in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
         summaries.refresh_when_due(intake.site, intake.received_at)
+        transaction.on_commit(partial(forget, live_key(intake.site.pk)))
     report.errors += _unknown_miners(intake, part, keys)
     report.miner_keys |= keys
     _count(report, stored, batch, processed=len(known))

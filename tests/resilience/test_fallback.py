@@ -171,7 +171,10 @@ def test_redis_without_memory_left_is_done_without(redis_server):
 
 @pytest.mark.django_db
 def test_readiness_is_degraded_and_not_unavailable_without_redis(settings):
-    settings.CACHES = {"default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"}}
+    settings.CACHES = {
+        **settings.CACHES,
+        "default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"},
+    }
     answer = Client().get("/health/ready")
 
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
@@ -181,7 +184,7 @@ def test_readiness_is_degraded_and_not_unavailable_without_redis(settings):
 @pytest.mark.django_db
 def test_overview_says_that_redis_is_away(settings):
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
-    settings.CACHES = {"default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": settings.REDIS_URL}}
+    settings.CACHES = {**settings.CACHES, "default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": settings.REDIS_URL}}
     client = Client()
     client.force_login(make_superuser())
     assert "away: each process uses its own memory" not in client.get("/admin/").content.decode()
