@@ -190,7 +190,7 @@ def _board(main: Row, names: SlotNames, rate: float | None, scale: float, sensor
     working, listed = chip_states(main.get(names.states))
     return Board(
         id=names.slot,
-        hashrate_ghs=None if rate is None else round(rate * scale, 6),
+        hashrate_ghs=rate if rate is None or scale == 1 else round(rate * scale, 6),
         temperature=max(sensors[0]) if sensors[0] else None,
         temperature_chip=max(sensors[1]) if sensors[1] else None,
         frequency=plausible.frequency(pick(main, names.clocks)),

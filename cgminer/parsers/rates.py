@@ -38,7 +38,7 @@ def short_ghs(row: Row) -> float | None:
 def _first(row: Row, names: tuple[tuple[str, float], ...]) -> float | None:
     for name, factor in names:
         if name in row and (value := plausible.rate(row[name])) is not None:
-            return round(value * factor, 9)
+            return value if factor == 1 else round(value * factor, 9)
     return None
 
 
