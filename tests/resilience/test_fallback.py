@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.test import Client
 
-from resilience import fallback
+from resilience import fallback, ratelimit
 from resilience.fallback import FallbackCache, redis_trouble
+from resilience.ratelimit import RateLimiter
 from tests.makers import make_superuser
 from tests.servers import free_port, wait_until
 
@@ -191,3 +192,15 @@ def test_overview_says_that_redis_is_away(settings):
     FallbackCache(settings.REDIS_URL, {}).get("a")
 
     assert "away: each process uses its own memory" in client.get("/admin/").content.decode()
+
+
+def test_rate_limits_do_not_wait_for_a_redis_that_the_cache_found_away(short_wait, cache, redis_server, monkeypatch):
+    monkeypatch.setattr(ratelimit, "REDIS_REST_S", 0.0)
+    limiter = RateLimiter(redis_server.url())
+    limiter.hit("a", per_minute=60)
+    redis_server.pause()
+    cache.get("a")
+    slowest = max(seconds_of(lambda: limiter.hit("a", per_minute=60)) for _ in range(20))
+
+    assert slowest < 0.05
+    redis_server.resume()
