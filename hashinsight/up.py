@@ -21,7 +21,7 @@ from hashinsight.cluster import HEARTBEAT_VARIABLE, cluster_trouble
 from hashinsight.instance import CannotStart
 from hashinsight.supervisor import Program
 from hashinsight.web import web_program
-from miners.models import MinerModel
+from miners.catalogue import add_missing_models
 
 
 def run_directory() -> Path:
@@ -53,8 +53,7 @@ def prepare(say: Callable[[str], object]) -> None:
         reason = str(error).strip().splitlines()[0]
         raise CannotStart(f"The database cannot be used: {reason}. Check DATABASE_URL and that the database server runs.") from None
     schedules.sync(now=timezone.now())
-    if not MinerModel.objects.exists():
-        call_command("loaddata", str(settings.BASE_DIR / "fixtures" / "miner_models.json"), verbosity=0)
+    add_missing_models()
     if not settings.DEBUG:
         collect_static(say)
     connection.close()

@@ -8,13 +8,15 @@ from django.core.management.base import CommandError
 from sites.models import Site
 
 SHOWN_CODES = 20
+OR_CREATE = "add --create-site to make it"
+"""What commands with that option say of a code that is not known."""
 
 
-def site_by_code(code: str) -> Site:
-    """The site of `code`; CommandError names the known ones."""
+def site_by_code(code: str, *, otherwise: str = "make it in the admin") -> Site:
+    """The site of `code`; CommandError names the known ones and says what to do `otherwise`."""
     site = Site.objects.filter(code=code).first()
     if site is None:
-        raise CommandError(f"There is no site {code!r}. {known_sites()}")
+        raise CommandError(f"There is no site {code!r}. {_known_sites(otherwise)}")
     return site
 
 
@@ -31,9 +33,9 @@ def create_site(code: str) -> tuple[Site, bool]:
     return site, True
 
 
-def known_sites() -> str:
+def _known_sites(otherwise: str) -> str:
     codes = list(Site.objects.order_by("code").values_list("code", flat=True)[: SHOWN_CODES + 1])
     if not codes:
-        return "There are no sites yet: add --create-site to make it, or make it in the admin."
+        return f"There are no sites yet: {otherwise}."
     more = " …" if len(codes) > SHOWN_CODES else ""
-    return f"Known sites: {', '.join(codes[:SHOWN_CODES])}{more}. Name one of them, or add --create-site to make it."
+    return f"Known sites: {', '.join(codes[:SHOWN_CODES])}{more}. Name one of them, or {otherwise}."

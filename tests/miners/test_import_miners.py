@@ -7,9 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from cgminer.simulator import build_fleet, write_inventory
+from miners.catalogue import add_missing_models
 from miners.inventory import apply_import, plan_import
 from miners.inventory_file import UnreadableFile, read_table
-from miners.models import Miner
+from miners.models import Miner, MinerModel
 from sites.models import Site
 from tests.makers import make_miner, make_miner_model, make_site
 
@@ -196,7 +197,7 @@ def test_dry_run_says_what_would_happen_and_stores_nothing(tmp_path: Path, capsy
 
 
 def test_unknown_site_names_the_known_ones(site: Site, tmp_path: Path):
-    with pytest.raises(CommandError, match=r"no site 'B'\. Known sites: A"):
+    with pytest.raises(CommandError, match=r"no site 'B'\. Known sites: A\. Name one of them, or add --create-site"):
         call_command("import_miners", write(tmp_path, "miner_id,ip_address\n"), "--site", "B")
 
 
@@ -222,3 +223,18 @@ def test_twenty_thousand_rows_are_added_and_updated_in_seconds(site: Site, tmp_p
     assert Miner.objects.filter(rack="R99").count() > 900
     assert added - begun < 10
     assert time.monotonic() - added < 10
+
+
+def test_models_are_matched_in_a_database_that_was_only_migrated(site: Site, tmp_path: Path):
+    call_command("import_miners", write(tmp_path, "miner_id,ip_address,model\nA-1,10.0.0.1,antminer s19 pro\n"), "--site", "A")
+    assert Miner.objects.get().model == MinerModel.objects.get(slug="antminer-s19-pro")
+
+
+def test_catalogue_leaves_models_as_people_changed_them():
+    mine = make_miner_model("Antminer S19", slug="my-s19", power_consumption=1.0)
+    add_missing_models()
+    MinerModel.objects.filter(slug="antminer-s21").update(power_consumption=2.0)
+    MinerModel.objects.filter(slug="antminer-s9").delete()
+    add_missing_models()
+    figures = dict(MinerModel.objects.values_list("slug", "power_consumption"))
+    assert (figures[mine.slug], figures["antminer-s21"], "antminer-s9" in figures) == (1.0, 2.0, True)

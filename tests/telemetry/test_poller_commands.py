@@ -58,7 +58,7 @@ def test_round_that_is_under_way_is_not_doubled(polled_site, capsys: pytest.Capt
 
 
 def test_unknown_site_is_one_line_with_the_known_codes(polled_site):
-    with pytest.raises(CommandError, match=r"no site 'X'\. Known sites: A, B\."):
+    with pytest.raises(CommandError, match=r"no site 'X'\. Known sites: A, B\. Name one of them, or make it in the admin\.$"):
         call_command("poll_miners", "--site", "X")
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
+from miners.catalogue import add_missing_models
 from miners.inventory import ImportPlan, apply_import, plan_import
 from miners.inventory_file import RowError, UnreadableFile, read_table
-from sites.management.sites import site_by_code
+from sites.management.sites import OR_CREATE, site_by_code
 from sites.models import Site
 
 MOST_ERRORS_SHOWN = 100
@@ -35,6 +36,7 @@ class Command(BaseCommand):
             table = read_table(_content(options["file"]))
         except UnreadableFile as error:
             raise CommandError(f"{options['file']}: {error}") from error
+        add_missing_models()  # a database that was migrated and never started has no models to match with
         plan = plan_import(site, table)
         if not options["dry_run"]:
             apply_import(plan)
@@ -62,7 +64,7 @@ def _site(code: str, *, may_create: bool) -> Site:
     if site:
         return site
     if not may_create:
-        return site_by_code(code)  # says which sites there are
+        return site_by_code(code, otherwise=OR_CREATE)  # says which sites there are
     site = Site(code=code, name=code)
     try:
         site.full_clean()

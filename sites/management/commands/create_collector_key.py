@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from sites.keys import create_key
-from sites.management.sites import create_site, site_by_code
+from sites.management.sites import OR_CREATE, create_site, site_by_code
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             raise CommandError("--name must have 1 to 100 characters.")
         if expires_days is not None and not 1 <= expires_days <= 36_500:
             raise CommandError("--expires-days must be 1 to 36500.")
-        chosen = self._made(site) if create_site else site_by_code(site)
+        chosen = self._made(site) if create_site else site_by_code(site, otherwise=OR_CREATE)
         expires_at = timezone.now() + timedelta(days=expires_days) if expires_days else None
         key, secret = create_key(chosen, name=name.strip(), expires_at=expires_at)
         self.stderr.write(f"Key {key.pk} for site {chosen.code}; it can't be shown again.", self.style.NOTICE)
