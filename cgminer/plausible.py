@@ -72,6 +72,8 @@ def small_count(value: Any, limit: int = 10_000) -> int | None:
 
 
 def uptime(value: Any) -> int | None:
+    if type(value) is int:
+        return value if 0 <= value <= MAX_UPTIME_S else None
     parsed = number(value)
     return int(parsed) if parsed is not None and 0 <= parsed <= MAX_UPTIME_S else None
 
@@ -89,8 +91,8 @@ def temperatures(value: Any) -> tuple[float, ...]:
         return tuple([found for item in items if (found := temperature(item)) is not None])
     if value in _NO_SENSORS:
         return ()
-    if "--" not in value and value[0] != "-" and len(value) < _MAX_SENSOR_TEXT:
-        try:
+    if len(value) < _MAX_SENSOR_TEXT:
+        try:  # a sign leaves an empty item, which is no number
             return tuple([found for item in value.split("-") if (found := float(item)) and -50 <= found <= 150])
         except ValueError:
             pass
@@ -99,6 +101,8 @@ def temperatures(value: Any) -> tuple[float, ...]:
 
 def rpm(value: Any) -> int | None:
     """A fan that turns; 0 is an empty connector as often as a stopped fan, so it is not a reading."""
+    if type(value) is int:
+        return value if MIN_RPM <= value <= MAX_RPM else None
     parsed = number(value)
     return round(parsed) if parsed is not None and MIN_RPM <= parsed <= MAX_RPM else None
 

@@ -20,7 +20,7 @@ _NOT_A_NUMBER = re.compile(rf"({_STRING})|[-+]?\b(?:nan(?:\(\w*\))?|inf(?:inity)
 _PAIRS_IN_A_LIST = re.compile(r'\[(\s*+(?:"[^"\\]*+"\s*+:\s*+"[^"\\]*+"\s*+,?+\s*+)++)\]')
 _MARK = re.compile(rf"{_STRING}|[{{}}\[\],]", re.DOTALL)
 _CLOSERS = {"{": "}", "[": "]"}
-MAX_REPAIRED_CHARS = 98_304
+MAX_REPAIRED_CHARS = 65_536
 """A firmware's send buffer is 64 KiB or less: a longer text that is not JSON is not worth the time it takes."""
 
 

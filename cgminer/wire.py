@@ -20,6 +20,7 @@ __all__ = ["CONTROL_COMMANDS", "READ_COMMANDS", "REPAIRS", "decode", "encode", "
 MAX_REQUEST_BYTES: Final = 4095
 MAX_REPLY_BYTES: Final = 1_000_000
 _NESTED_TEXT_LEVELS: Final = 3
+_MOST_COMMAS: Final = 4
 _BLANK: Final = b" \r\n\t\x00"
 
 _SECTION_COMMANDS: Final = {"SUMMARY": "summary", "STATS": "stats", "POOLS": "pools", "VERSION": "version", "DEVS": "devs", "COIN": "coin"}
@@ -75,12 +76,25 @@ def decode(raw: bytes) -> dict[str, Any]:
     if not body:
         raise MinerAccessDenied("the miner closed without an answer: allow this address in its API settings")
     try:
-        document = _strict(body)
+        document = _with_commas(body)
     except (ValueError, RecursionError):
         document = _repaired(body.decode("utf-8", "replace").lstrip("\ufeff"))
     if not isinstance(document, dict):
         raise MinerReplyError(f"the reply is a JSON {type(document).__name__}, not an object: this is probably not a miner")
     return document
+
+
+def _with_commas(body: bytes) -> Any:
+    """Most Antminers before 2020 leave out the comma of `}{`: put in where the parser stops, it costs a tenth of the general repair."""
+    for _ in range(_MOST_COMMAS):
+        try:
+            return _strict(body)
+        except ValueError as error:
+            at: int = getattr(error, "pos", 0)
+            if body[at - 1 : at + 1] != b"}{":
+                raise
+            body = body[:at] + b"," + body[at:]
+    return _strict(body)
 
 
 def _repaired(text: str) -> Any:

@@ -104,7 +104,11 @@ def create_batch(
             stop_above_percent=pacing.stop_above_percent,
             megawatts_a_minute=pacing.megawatts_a_minute,
         )
-        dispatch.create_commands(miners, order, requested_by=requested_by, now=now, batch=batch)
+        commands = dispatch.create_commands(miners, order, requested_by=requested_by, now=now, batch=batch)
+        asked = commands[0].batch
+        if asked is not None and asked.pk != batch.pk:  # the same order came twice at the same moment: the other one was stored
+            batch.delete()
+            return asked
         _note(batch, f"asked for {len(miners)} miners", actor=dispatch.actor_name(requested_by), now=now)
     if not rules:
         advance(batch, now=now)

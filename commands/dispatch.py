@@ -260,7 +260,7 @@ def _meant(outcome: Outcome) -> CommandStatus:
 
 
 def _already_asked(miners: Sequence[Miner], idempotency_key: str) -> list[MinerCommand]:
-    return list(MinerCommand.objects.filter(idempotency_key=idempotency_key, miner__in=miners).select_related("miner", "site"))
+    return list(MinerCommand.objects.filter(idempotency_key=idempotency_key, miner__in=miners).select_related("miner", "site", "batch"))
 
 
 def _lease_first(due: MinerCommandQuerySet, *, limit: int, now: datetime, leased_by: str) -> list[MinerCommand]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Max, OuterRef, Subquery, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,7 +17,9 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from commands.models import MinerCommand
+from market import quotes
 from miners.models import MinerState
+from resilience.fallback import redis_trouble
 from resilience.models import JobLease
 from sites.models import CollectorKey, Site
 from telemetry.models import CollectorUploadLog
@@ -117,6 +120,7 @@ class Heartbeat:
     status: str
     at: datetime | None
     detail: str = ""
+    is_timeless: bool = False
 
 
 def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -141,10 +145,33 @@ def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "sites": sites,
         "collectors": collector_heartbeats(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),
+        "services": service_heartbeats(),
         "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else [],
+        "market": market_standing(now=now),
         "open_commands": MinerCommand.objects.open().filter(site__in=sites).count(),
         "checklist": first_steps(sites, statistics) if not any(row.standing.newest_reading_at for row in rows) else [],
     }
+
+
+def market_standing(*, now: datetime) -> dict[str, quotes.Quote | None]:
+    """The price and the difficulty as far as they are known; nothing while market data is off."""
+    if not settings.MARKET_DATA:
+        return {}
+    return {"price": quotes.btc_price(now=now), "difficulty": quotes.btc_difficulty(now=now)}
+
+
+def service_heartbeats() -> list[Heartbeat]:
+    """What this server can do without for a while. As the web process that answers sees it."""
+    if not settings.REDIS_URL:
+        return []
+    trouble = redis_trouble()
+    if trouble:
+        return [
+            Heartbeat(
+                name="Redis", level="warning", status=_("away: each process uses its own memory"), at=None, detail=trouble, is_timeless=True
+            )
+        ]
+    return [Heartbeat(name="Redis", level="success", status=_("in use"), at=None, is_timeless=True)]
 
 
 def job_heartbeats(*, now: datetime) -> list[Heartbeat]:

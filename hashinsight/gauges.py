@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Count, OuterRef, Subquery
 from django_q.models import OrmQ
@@ -16,6 +17,8 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from commands.models import MinerCommand
+from market import quotes
+from resilience.breakers import LEVELS
 from resilience.models import JobLease
 from sites.models import Site
 from telemetry.models import CollectorUploadLog, TelemetryGap
@@ -38,7 +41,7 @@ def collect_gauges(*, now: datetime) -> Iterable[Metric]:
     """All gauges at `now`. Where the database does not answer, `hashinsight_database_up` is 0 and the others are missing, not wrong."""
     up = GaugeMetricFamily("hashinsight_database_up", "Whether the database answered this scrape.")
     try:
-        found = [*_sites(now), *_work(), *_jobs(), *_gaps()]
+        found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_market(now)]
         up.add_metric([], 1)
     except (DatabaseError, InterfaceError) as error:
         log.warning("metrics_without_database", error=str(error).strip())
@@ -111,6 +114,24 @@ def _gaps() -> Iterator[Metric]:
     ):
         gaps.add_metric([code, cause], count)
     yield gaps
+
+
+def _market(now: datetime) -> Iterator[Metric]:
+    """What is shown as known; an unknown value has no series."""
+    if not settings.MARKET_DATA:
+        return
+    values = {"market_btc_price_usd": quotes.btc_price(now=now), "market_btc_difficulty": quotes.btc_difficulty(now=now)}
+    for name, quote in values.items():
+        value = GaugeMetricFamily(name, "As last fetched.", labels=["source"])
+        fetched = GaugeMetricFamily(f"{name}_timestamp_seconds", "When it was fetched.")
+        if quote is not None:
+            value.add_metric([quote.source], quote.value)
+            fetched.add_metric([], quote.at.timestamp())
+        yield from (value, fetched)
+    state = GaugeMetricFamily("market_breaker_state", "0 closed, 1 half-open, 2 open: the provider is left alone.", labels=["provider"])
+    for provider, name in quotes.breakers().items():
+        state.add_metric([provider], LEVELS[name])
+    yield state
 
 
 def _by_site(name: str, text: str, values: Iterable[tuple[str, float | None]]) -> Metric:

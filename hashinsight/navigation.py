@@ -57,6 +57,7 @@ def _data(request: HttpRequest) -> dict[str, Any]:
         _model_page(request, _("Live readings"), "sensors", "telemetry.minertelemetrylive"),
         readings if may_read else None,
         _model_page(request, _("Uploads"), "cloud_upload", "telemetry.collectoruploadlog"),
+        _model_page(request, _("Market values"), "currency_bitcoin", "market.marketsample"),
     )
 
 

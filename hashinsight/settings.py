@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "miners",
     "telemetry",
     "commands",
+    "market",
 ]
 
 MIDDLEWARE = [
@@ -134,6 +135,9 @@ REDIS_URL = env.str("REDIS_URL", default="")
 CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if REDIS_URL:
     CACHES["default"] = {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": REDIS_URL}
+    CACHES["sessions"] = {"BACKEND": "resilience.fallback.SharedCache", "LOCATION": REDIS_URL}
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+    SESSION_CACHE_ALIAS = "sessions"
 
 # --- Background work --------------------------------------------------------------------------------------------------
 
@@ -192,6 +196,16 @@ TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
 COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
 COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
+
+# --- Market data --------------------------------------------------------------------------------------------------------
+
+MARKET_DATA = env.bool("HASHINSIGHT_MARKET_DATA", default=False)  # off: this server asks nobody outside
+COINGECKO_URL = env.str("HASHINSIGHT_COINGECKO_URL", default="https://api.coingecko.com/api/v3")
+COINGECKO_API_KEY = env.str("HASHINSIGHT_COINGECKO_API_KEY", default="")
+COINWARZ_URL = env.str("HASHINSIGHT_COINWARZ_URL", default="https://www.coinwarz.com/v1/api")
+COINWARZ_API_KEY = env.str("HASHINSIGHT_COINWARZ_API_KEY", default="")
+BLOCKCHAIN_INFO_URL = env.str("HASHINSIGHT_BLOCKCHAIN_INFO_URL", default="https://blockchain.info")
+MEMPOOL_SPACE_URL = env.str("HASHINSIGHT_MEMPOOL_SPACE_URL", default="https://mempool.space")
 
 # --- API ----------------------------------------------------------------------------------------------------------------
 

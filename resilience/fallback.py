@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.utils import timezone
 from django_redis.cache import RedisCache
@@ -27,7 +28,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from resilience.breakers import Reporter
+from resilience.breakers import ProcessReporter
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +60,9 @@ class Link:
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         self.shared = RedisCache(location, {**params, "OPTIONS": CLIENT_OPTIONS})
+        self.nothing = DummyCache("", {})
         self.local = _Memory(f"instead of {location}", {**params, "OPTIONS": {"MAX_ENTRIES": LOCAL_ENTRIES}})
-        self.breaker = CircuitBreaker(name="redis", reset_timeout=PROBE_EVERY_S, listeners=[Reporter()])
+        self.breaker = CircuitBreaker(name="redis", reset_timeout=PROBE_EVERY_S, listeners=[ProcessReporter()])
         self.away_since: datetime | None = None
         self.reason = ""
         self._changed: set[tuple[str, int | None]] = set()
@@ -68,15 +70,15 @@ class Link:
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
-    def call(self, name: str, *args: Any, attempts: int, **kwargs: Any) -> Any:
-        """What Redis says, or, while it is away, what this process remembers."""
+    def call(self, name: str, *args: Any, attempts: int, instead: BaseCache, **kwargs: Any) -> Any:
+        """What Redis says, or, while it is away, what `instead` says."""
         if self._is_up():
             try:
                 return self._attempt(getattr(self.shared, name), *args, attempts=attempts, **kwargs)
             except (RedisError, OSError) as error:
                 self._leave_alone(error)
         FALLBACKS.inc()
-        return getattr(self.local, name)(*args, **kwargs)
+        return getattr(instead, name)(*args, **kwargs)
 
     def changed(self, keys: Iterable[str], version: int | None) -> None:
         """These keys are out of date in Redis once it is back."""
@@ -182,12 +184,16 @@ class FallbackCache(BaseCache):
         self._location = location
         self._params = params
 
+    def instead_of(self, link: Link) -> BaseCache:
+        return link.local
+
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        return _link(self._location, self._params).call(name, *args, attempts=ATTEMPTS, **kwargs)
+        link = _link(self._location, self._params)
+        return link.call(name, *args, attempts=ATTEMPTS, instead=self.instead_of(link), **kwargs)
 
     def _change(self, name: str, keys: Iterable[str], *args: Any, attempts: int = ATTEMPTS, version: int | None, **kwargs: Any) -> Any:
         link = _link(self._location, self._params)
-        result = link.call(name, *args, attempts=attempts, version=version, **kwargs)
+        result = link.call(name, *args, attempts=attempts, instead=self.instead_of(link), version=version, **kwargs)
         link.changed(keys, version)
         return result
 
@@ -226,3 +232,10 @@ class FallbackCache(BaseCache):
     def clear(self) -> None:
         self._ask("clear")
         _link(self._location, self._params).changed_all()
+
+
+class SharedCache(FallbackCache):
+    """Redis or nothing: for sessions, which the database has too. A process's own memory would not hear of a logout in another one."""
+
+    def instead_of(self, link: Link) -> BaseCache:
+        return link.nothing

@@ -1,7 +1,7 @@
 """How often somebody may ask: a sliding window of one minute, shared through Redis when it is there, by process when it is not.
 
 While Redis is away each process counts for itself, so that for this time a limit holds a process and not the server. Redis is asked again
-after `REDIS_REST_S`, and never waited for longer than `REDIS_TIMEOUT_S`.
+after `REDIS_REST_S`, never waited for longer than `REDIS_TIMEOUT_S`, and not at all while the cache knows that it is away.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from resilience.fallback import redis_trouble
 
 REDIS_TIMEOUT_S = 0.5
 REDIS_REST_S = 15.0
@@ -58,7 +60,7 @@ class RateLimiter:
         return self._ask(_peek, RateLimitItemPerMinute(per_minute), name)
 
     def _ask(self, question: Question, item: RateLimitItemPerMinute, name: tuple[str, ...]) -> Verdict:
-        if self._shared is not None and time.monotonic() >= self._shared_again_at:
+        if self._shared is not None and time.monotonic() >= self._shared_again_at and not redis_trouble():
             try:
                 return question(self._shared, item, name)
             except StorageError as error:

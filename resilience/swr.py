@@ -24,6 +24,7 @@ from prometheus_client import Counter
 
 from resilience.bulkheads import OUTGOING, BulkheadFull, bulkhead
 from resilience.models import KeptValue
+from resilience.remembered import READS
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,6 @@ PAUSE_S = 15.0
 CLAIM_S = 60.0
 """A refresher that was killed gives way after this."""
 CACHE_S = 86_400
-READS = Counter("cache_reads_total", "Reads of cached values: fresh, stale (shown, and fetched again) or missing.", ["key", "result"])
 REFRESHES = Counter("cache_refresh_total", "Fetches for cached values, by how they ended.", ["key", "result"])
 
 Fetch = Callable[[], Any]
@@ -119,8 +119,8 @@ def _cached(key: str, kept: Kept) -> Kept:
 
 def _state(kept: Kept | None, *, fresh_s: float, now: datetime) -> str:
     if kept is None:
-        return "missing"
-    return "fresh" if 0 <= (now - kept.fetched_at).total_seconds() < fresh_s else "stale"
+        return "miss"
+    return "hit" if 0 <= (now - kept.fetched_at).total_seconds() < fresh_s else "stale"
 
 
 def _is_due(kept: Kept, *, fresh_s: float, now: datetime, chance: Callable[[], float]) -> bool:

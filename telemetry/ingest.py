@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -13,16 +14,17 @@ from django.db import IntegrityError, transaction
 from msgspec import structs
 
 from miners.models import Miner
+from resilience.remembered import forget
 from sites.models import Site
 from telemetry import storage, summaries
 from telemetry.busy import BatchSize, DatabaseBusy, busy_when_unavailable
 from telemetry.completion import complete
 from telemetry.models import Source
+from telemetry.overview import live_key
 from telemetry.readings import IngestReport, Reading, RecordError, Upload
 from telemetry.rollups import FIVE_MINUTES, buckets_of, note_due
-from telemetry.storage import columns
 from telemetry.storage.base import Batch, Stored
-from telemetry.storage.rows import rows_of
+from telemetry.storage.batching import columns_of
 from telemetry.upload_log import log_upload
 
 __all__ = ["DatabaseBusy", "ingest_readings"]
@@ -125,13 +127,14 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
     known = [reading for _, reading in part if reading.miner_id in keys]
     unique = {(reading.miner_id, reading.timestamp): complete(reading) for reading in known}
     store = storage.current()
-    rows = rows_of(unique.values(), miner_keys=keys, stored_time=store.stored_time)
-    batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, rows=rows)
+    found = columns_of(unique.values(), miner_keys=keys, stored_time=store.stored_time)
+    batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, columns=found)
     stored = store.store(batch)
     if stored.appended:
         buckets = buckets_of([timestamp for _, timestamp in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
         summaries.refresh_when_due(intake.site, intake.received_at)
+        transaction.on_commit(partial(forget, live_key(intake.site.pk)))
     report.errors += _unknown_miners(intake, part, keys)
     report.miner_keys |= keys
     _count(report, stored, batch, processed=len(known))
@@ -173,14 +176,13 @@ def _unknown_miners(intake: _Intake, part: list[tuple[int, Reading]], keys: dict
 
 
 def _count(report: IngestReport, stored: Stored, batch: Batch, *, processed: int) -> None:
-    newest = batch.newest
-    online = sum(row[columns.ONLINE] for row in newest)
+    miners, online = batch.miners, batch.miners_online
     report.processed += processed
     report.duplicates += processed - stored.appended
     report.inserted += stored.live_inserted
-    report.updated += len(newest) - stored.live_inserted
+    report.updated += miners - stored.live_inserted
     report.online += online
-    report.offline += len(newest) - online
+    report.offline += miners - online
 
 
 def _log(site: Site, report: IngestReport) -> None:

@@ -15,6 +15,11 @@ STATUSES = ("online", "sleeping", "offline", "stale")
 SAME_NAME = tuple(name for name in SiteStatistics.__slots__ if name not in {"site_id", "miners", "never"})
 
 
+def live_key(site_pk: int) -> str:
+    """What the pages of a site's live rows are remembered under; whoever writes live rows forgets it."""
+    return f"telemetry:live:{site_pk}"
+
+
 def site_totals(sites: Iterable[Site], *, now: datetime) -> list[dict[str, Any]]:
     """One row a site, by code."""
     ordered = sorted(sites, key=lambda site: site.code)

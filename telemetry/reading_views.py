@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.db.models import Max
@@ -13,12 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from miners.models import Miner
+from resilience.remembered import remembered
 from sites.api import ApiError, CollectorView, SharedView
 from sites.authentication import key_of, visible_sites
 from sites.models import Site
 from sites.schema import SITE_HEADER, errors
 from telemetry.models import CollectorUploadLog, MinerTelemetryLive
-from telemetry.overview import site_totals
+from telemetry.overview import live_key, site_totals
 from telemetry.serializers import (
     LivePageSerializer,
     LiveSerializer,
@@ -28,6 +30,9 @@ from telemetry.serializers import (
     StatusSerializer,
     SummarySerializer,
 )
+
+LIVE_S = 60
+"""So long a page of live rows may lag behind a change of the inventory; new readings end it at once."""
 
 
 class StatusView(CollectorView):
@@ -73,7 +78,9 @@ class LiveView(SharedView):
         site = _site(request, site_id)
         query = PageQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(_live_page(site, **query.validated_data))
+        page, page_size = query.validated_data["page"], query.validated_data["page_size"]
+        make = partial(_live_page, site, page=page, page_size=page_size)
+        return Response(remembered(live_key(site.pk), f"{page}:{page_size}", make, family="telemetry:live", timeout_s=LIVE_S))
 
 
 class MinerStatusView(SharedView):
@@ -126,5 +133,5 @@ def _live_page(site: Site, *, page: int, page_size: int) -> dict[str, Any]:
         "page": page,
         "page_size": page_size,
         "pages": -(-count // page_size),
-        "miners": LiveSerializer(rows, many=True, context=context).data,
+        "miners": [dict(row) for row in LiveSerializer(rows, many=True, context=context).data],
     }

@@ -37,20 +37,19 @@ def _is_main(row: Row) -> bool:
 def _read_identity(replies: Replies, header: Row, main: Row, fields: Fields) -> None:
     """Model and versions from `version`, else from the header of `stats` or the `INFO` of the new API."""
     version = version_row(replies)
-    info = next((row for reply in replies.values() if (row := first(reply, "INFO"))), {})
+    info = next((row for reply in replies.values() if "INFO" in reply and (row := first(reply, "INFO"))), {})
     kind = plausible.text(version.get("Type") or header.get("Type") or info.get("type") or main.get("Type"))
     miner = version.get("Miner") or header.get("Miner") or info.get("miner_version") or main.get("miner_version")
     kind, firmware = _split_variant(kind)
     number = plausible.text(miner, 50)
     named = firmware if firmware is None or any(map(str.isdigit, firmware)) else f"{firmware} {number or ''}".strip()
-    keep(fields, firmware_version=named or number)
+    keep(fields, firmware_version=named or number, maker=_maker(kind), model=kind)
     fill(fields, compile_time=plausible.text(version.get("CompileTime") or header.get("CompileTime") or info.get("CompileTime")))
-    keep(fields, maker=_maker(kind), model=kind)
 
 
 def _split_variant(kind: str | None) -> tuple[str | None, str | None]:
     """`Antminer S19 (Vnish 1.2.3)`: the machine and the firmware it runs. Other parentheses belong to the model."""
-    match = _VARIANT.search(kind or "")
+    match = _VARIANT.search(kind) if kind and "(" in kind else None
     return (kind[: match.start()], match[1][:50]) if kind and match else (kind, None)
 
 

@@ -117,8 +117,7 @@ def read_old_api(header: Row, main: Row, fields: Fields) -> None:
     _read_fans(main, layout, fields)
     _read_frequency(main, fields)
     fitted = plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES))
-    keep(fields, boards_total=max(fitted or 0, len(fields["boards"])) or None)
-    keep(fields, power_consumption=_power(header, main, layout))
+    keep(fields, boards_total=max(fitted or 0, len(fields["boards"])) or None, power_consumption=_power(header, main, layout))
     _read_state(main, fields)
 
 
@@ -190,7 +189,7 @@ def _board(main: Row, names: SlotNames, rate: float | None, scale: float, sensor
     working, listed = chip_states(main.get(names.states))
     return Board(
         id=names.slot,
-        hashrate_ghs=None if rate is None else round(rate * scale, 6),
+        hashrate_ghs=rate if rate is None or scale == 1 else round(rate * scale, 6),
         temperature=max(sensors[0]) if sensors[0] else None,
         temperature_chip=max(sensors[1]) if sensors[1] else None,
         frequency=plausible.frequency(pick(main, names.clocks)),
@@ -235,4 +234,4 @@ def _read_state(main: Row, fields: Fields) -> None:
 def _power(header: Row, main: Row, layout: Layout) -> float | None:
     """MSK firmware has a total, Vnish one figure a chain. `chain_power` of Hiveon is not in watts."""
     stated = plausible.watts(header.get("total_power")) or plausible.watts(main.get("total_power"))
-    return stated or total(plausible.watts(value) for name in layout.consumption if (value := main[name]))
+    return stated or total([plausible.watts(value) for name in layout.consumption if (value := main[name])])

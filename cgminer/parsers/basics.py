@@ -138,8 +138,8 @@ def finish(fields: Fields, *, latency_ms: float | None) -> Snapshot:
 
 
 def _finish_temperatures(fields: Fields, boards: tuple[Board, ...]) -> None:
-    hottest_chips = tuple(board.temperature_chip for board in boards if board.temperature_chip is not None)
-    hottest = tuple(board.temperature for board in boards if board.temperature is not None)
+    hottest_chips = tuple([board.temperature_chip for board in boards if board.temperature_chip is not None])
+    hottest = tuple([board.temperature for board in boards if board.temperature is not None])
     fill(fields, temperature_chips=hottest_chips, temperature_boards=hottest)
     chips: tuple[float, ...] = fields.get("temperature_chips", ())
     if len(chips) > MAX_CHIP_READINGS:

@@ -58,9 +58,9 @@ def _by_words(replies: Replies) -> Firmware | None:
     described = [str(status_of(reply).get("Description", "")) for reply in replies.values()]
     stats = stats_rows(replies)
     headers = [str(row.get("Type", "")) for row in (*stats[:1], version)]
-    kinds = [str(version.get(name, "")) for name in ("PROD", "MODEL", "Miner")]
+    kinds = [str(version[name]) for name in ("PROD", "MODEL", "Miner") if name in version]
     infos = [str(first(reply, "INFO").get("type", "")) for reply in replies.values() if "INFO" in reply]
-    words = " ".join((*version.keys(), *described, *headers, *kinds, *infos)).lower()
+    words = " ".join((*version, *described, *headers, *kinds, *infos)).lower()
     return next((firmware for word, firmware in _BY_WORD if word in words), None)
 
 

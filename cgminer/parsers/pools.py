@@ -42,15 +42,13 @@ def read_pools(replies: Replies) -> tuple[Pool, ...]:
     if not found:
         return _pool_on_display(replies)
     names = _NEW_API_NAMES if "url" in found[0] else _NAMES
-    in_use = _in_use(found, names)
-    return tuple([pool for index, row in enumerate(found) if (pool := _pool(row, index, names, row is in_use)) is not None])
+    configured = [(index, row, url) for index, row in enumerate(found) if (url := plausible.text(row.get(names.url), 255)) is not None]
+    in_use = _in_use([row for _, row, _ in configured], names)
+    return tuple([_pool(row, names, index=index, url=url, active=row is in_use) for index, row, url in configured])
 
 
-def _pool(row: Row, index: int, names: PoolNames, active: bool) -> Pool | None:
+def _pool(row: Row, names: PoolNames, *, index: int, url: str, active: bool) -> Pool:
     get = row.get
-    url = plausible.text(get(names.url), 255)
-    if url is None:
-        return None
     position = plausible.small_count(get(names.position))
     return Pool(
         id=index if position is None else position,
@@ -70,11 +68,11 @@ def _status(value: Any) -> PoolStatus:
     return _STATUSES.get(value.lower(), PoolStatus.UNKNOWN) if type(value) is str else PoolStatus.UNKNOWN
 
 
-def _in_use(found: list[Row], names: PoolNames) -> Row | None:
+def _in_use(configured: list[Row], names: PoolNames) -> Row | None:
     """The pool the miner says it works for. Firmware that never says it fails over in order: the first alive one by priority."""
-    configured = [row for row in found if plausible.text(row.get(names.url), 255)]
-    if any(row.get(names.active) is not None for row in configured):
-        return next((row for row in configured if row.get(names.active) in _TRUE), None)
+    said = [row.get(names.active) for row in configured]
+    if said.count(None) < len(said):
+        return next((row for row, active in zip(configured, said, strict=True) if active in _TRUE), None)
     alive = [row for row in configured if _status(row.get(names.status)) is PoolStatus.ALIVE]
     return min(alive, key=lambda row: plausible.small_count(row.get(names.priority)) or 0, default=None)
 

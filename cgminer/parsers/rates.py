@@ -38,7 +38,7 @@ def short_ghs(row: Row) -> float | None:
 def _first(row: Row, names: tuple[tuple[str, float], ...]) -> float | None:
     for name, factor in names:
         if name in row and (value := plausible.rate(row[name])) is not None:
-            return round(value * factor, 9)
+            return value if factor == 1 else round(value * factor, 9)
     return None
 
 
@@ -46,6 +46,8 @@ def unit_factor(rate_unit: Any) -> float | None:
     """GH/s a unit: "GH", "GH/s", "TH", "kSol"; None when it is not said."""
     if type(rate_unit) is not str:
         return None
+    if rate_unit in _RATE_UNITS:
+        return _RATE_UNITS[rate_unit]
     letters = rate_unit.strip().upper().removesuffix("/S").replace("SOL", "S")
     return _RATE_UNITS.get(letters, _RATE_UNITS.get(letters.removesuffix("S")))
 

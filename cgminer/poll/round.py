@@ -19,6 +19,7 @@ from cgminer import faults, wire
 from cgminer.client import Timeouts
 from cgminer.errors import MinerError, MinerNameError, MinerReplyError, MinerTimeout
 from cgminer.poll.exchange import Exchange, OutOfSocketsError
+from cgminer.poll.garbage import rare_collections
 from cgminer.poll.names import Resolver
 from cgminer.poll.policy import Outcome, RoundPolicy, Target
 from cgminer.reading import Answer, Reply, read_miner
@@ -81,17 +82,21 @@ class Round:
     def run(self) -> None:
         ends = time.monotonic() + self._policy.deadline_s
         try:
-            while self._left and not self._stopped:
-                self._start_some()
-                self._looked_at = time.monotonic()
-                for key, _ in self._selector.select(self._pause(ends)):
-                    self._ready(key.data)
-                self._run_timers()
-                if time.monotonic() >= ends:
-                    self._give_up()
-                self._hand_over()
+            with rare_collections():
+                while self._left and not self._stopped:
+                    self._turn(ends)
         finally:
             self._close()
+
+    def _turn(self, ends: float) -> None:
+        self._start_some()
+        self._looked_at = time.monotonic()
+        for key, _ in self._selector.select(self._pause(ends)):
+            self._ready(key.data)
+        self._run_timers()
+        if time.monotonic() >= ends:
+            self._give_up()
+        self._hand_over()
 
     def stop(self) -> None:
         """Let `run` return soon, from any thread; miners without an outcome get none."""

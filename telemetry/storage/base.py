@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import and_
 from typing import Any, Protocol
 
 from django.db import IntegrityError
 
-from telemetry.storage import columns
-
-Row = tuple[Any, ...]
+Columns = dict[str, list[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Readings of one site, in `columns.ROW` order, each (miner, timestamp) once, ordered by miner."""
+    """Readings of one site by column, each (miner, timestamp) once, ordered by miner and time; `columns` has every name of that module."""
 
     site_id: int
     source: str
     received_at: datetime
-    rows: Sequence[Row]
+    columns: Columns
 
     @property
-    def newest(self) -> list[Row]:
-        """One row a miner."""
-        return [row for row in self.rows if row[columns.NEWEST]]
+    def miners(self) -> int:
+        return sum(self.columns["newest"])
+
+    @property
+    def miners_online(self) -> int:
+        """Miners whose newest reading of the batch is online."""
+        return sum(map(and_, self.columns["newest"], self.columns["online"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class Stored:
 
 class Storage(Protocol):
     def stored_time(self, moment: datetime) -> Any:
-        """`moment` as a row of a batch holds it."""
+        """`moment` as a batch holds it."""
 
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         """Primary keys of the site's miners by `miner_id`; unknown ones are missing."""

@@ -14,10 +14,10 @@ from zlib import crc32
 from django.db import IntegrityError, OperationalError, connection
 
 from telemetry import partitions
-from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
+from telemetry.models import MinerTelemetryDetail, MinerTelemetryLive
 from telemetry.storage import columns
 from telemetry.storage.base import Batch, Stored
-from telemetry.storage.binary_copy import RowEncoder, time_value
+from telemetry.storage.binary_copy import FIXED, encode, time_value
 
 SITE_LOCK_TIMEOUT_S = 10.0
 SITE_LOCK_PAUSE_S = (0.002, 0.012)
@@ -36,15 +36,17 @@ class PostgresqlStorage:
             return dict(cursor.fetchall())
 
     def store(self, batch: Batch) -> Stored:
+        if not batch.miners:
+            return Stored(appended=0, live_inserted=0, live_updated=0)
         staging = _staging()
-        data = staging.encoder.encode(batch.rows)
+        names, data = encode(batch.columns, kinds=staging.kinds)
         constants: dict[str, Any] = {"site_id": batch.site_id, "received_at": batch.received_at, "source": batch.source}
-        miners = sum(row[columns.NEWEST] for row in batch.rows)
+        miners = batch.miners
         with connection.cursor() as cursor:
             _wait_for_site(cursor, batch.site_id)
             cursor.execute(staging.create)
             cursor.execute(staging.clear)
-            cursor.copy_expert(staging.copy, BytesIO(data), COPY_BUFFER_BYTES)
+            cursor.copy_expert(f"COPY {staging.table} ({', '.join(names)}) FROM STDIN (FORMAT binary)", BytesIO(data), COPY_BUFFER_BYTES)
             cursor.execute(staging.append_history)
             appended = cursor.rowcount
             cursor.execute(staging.move_live, constants)
@@ -89,16 +91,12 @@ class Staging:
     """The temporary table of one connection and the statements that read from it."""
 
     def __init__(self) -> None:
-        kinds = dict.fromkeys(columns.FLAGS, "boolean") | _kinds()
-        sizes = [kinds[name] for name in columns.FIXED]
-        self.encoder = RowEncoder(sizes, repeated=len(columns.WORDS + columns.FACTS), own=len(columns.LISTS))
-        names = columns.ROW
+        self.kinds = dict.fromkeys(columns.FLAGS, "boolean") | _kinds()
+        definition = ", ".join(f"{name} {kind}" for name, kind in self.kinds.items())
         # The name changes with the columns: a pooled server connection may outlive a release.
-        self.table = f"telemetry_staging_{crc32(','.join(names).encode()):08x}"
-        definition = ", ".join(f"{name} {kind}" for name, kind in zip(names, sizes + ["text"] * len(columns.TEXTS), strict=True))
+        self.table = f"telemetry_staging_{crc32(definition.encode()):08x}"
         self.create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.table} ({definition}) ON COMMIT DELETE ROWS"
         self.clear = f"DELETE FROM {self.table}"
-        self.copy = f"COPY {self.table} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
         self._statements()
 
     def _statements(self) -> None:
@@ -130,11 +128,10 @@ class Staging:
 
 
 def _kinds() -> dict[str, str]:
-    """SQL type by column of a row."""
-    fields = [
-        field for model in (MinerTelemetryDetail, MinerTelemetryLive, MinerTelemetryHistory) for field in model._meta.local_concrete_fields
-    ]
-    return {field.attname: field.db_type(connection) or "text" for field in fields}
+    """SQL type by column of a batch; lengths of texts are not checked a second time."""
+    fields = [field for model in (MinerTelemetryDetail, MinerTelemetryLive) for field in model._meta.local_concrete_fields]
+    types = {field.attname: field.db_type(connection) or "text" for field in fields if field.attname not in columns.PER_BATCH}
+    return {name: kind if kind in FIXED else "text" for name, kind in types.items()}
 
 
 @cache

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from operator import itemgetter
+from itertools import compress, repeat
 from typing import Any
 
 from django.db import IntegrityError, connection
@@ -15,15 +16,12 @@ from telemetry.storage.base import Batch, Stored
 
 KEYS_A_QUERY = 5_000
 
-_history = itemgetter(*[columns.ROW.index(name) for name in columns.HISTORY])
-_live = itemgetter(*[columns.ROW.index(name) for name in columns.LIVE])
-_detail = itemgetter(*[columns.ROW.index(name) for name in columns.DETAIL])
-
 
 class SqliteStorage:
     def stored_time(self, moment: datetime) -> str:
         """The form in which Django stores a time on SQLite."""
-        return str(moment.astimezone(UTC).replace(tzinfo=None))
+        utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+        return str(utc.replace(tzinfo=None))
 
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -37,15 +35,20 @@ class SqliteStorage:
 
     def store(self, batch: Batch) -> Stored:
         """Transactions begin IMMEDIATE, so there is no other writer."""
-        constants = (batch.site_id, self.stored_time(batch.received_at), batch.source)
+        found = batch.columns
+        constants = [repeat(value) for value in (batch.site_id, self.stored_time(batch.received_at), batch.source)]
+        history = zip(*[found[name] for name in columns.HISTORY], strict=True)
+        live = zip(*[found[name] for name in columns.LIVE], *constants)  # noqa: B905 - the constants never end
+        detail = zip(*[found[name] for name in columns.DETAIL], strict=True)
         with connection.cursor() as cursor:
             known = _live_rows(cursor)
-            cursor.executemany(_append_history(), [_history(row) for row in batch.rows])
+            cursor.executemany(_append_history(), list(history))
             appended = cursor.rowcount
-            cursor.executemany(_move_live(), [_live(row) + constants for row in batch.rows if row[columns.NEWEST]])
+            cursor.executemany(_move_live(), list(compress(live, found["newest"])))
             moved = cursor.rowcount
-            cursor.executemany(_move_detail(), [_detail(row) for row in batch.rows if row[columns.LISTED]])
+            cursor.executemany(_move_detail(), list(compress(detail, found["listed"])))
             inserted = _live_rows(cursor) - known
+            cursor.execute(_move_to_site(), [batch.site_id, json.dumps(found["miner_id"]), batch.site_id])
         return Stored(appended=appended, live_inserted=inserted, live_updated=moved - inserted)
 
     def take_turns(self, name: str) -> None:
@@ -71,6 +74,13 @@ def _move_live() -> str:
 
 
 @cache
+def _move_to_site() -> str:
+    """Apart from the upsert, which would rewrite the index of sites for each row, changed or not."""
+    of_batch = "miner_id IN (SELECT value FROM json_each(%s))"
+    return f"UPDATE miner_telemetry_live SET site_id = %s WHERE {of_batch} AND site_id <> %s"
+
+
+@cache
 def _move_detail() -> str:
     return _upsert("miner_telemetry_detail", columns.DETAIL)
 
@@ -80,5 +90,7 @@ def _insert(table: str, names: Sequence[str]) -> str:
 
 
 def _upsert(table: str, names: Sequence[str]) -> str:
-    moves = ", ".join(f"{name} = {columns.moved(name, new='excluded', known=table)}" for name in names[1:])
+    moves = ", ".join(
+        f"{name} = {columns.moved(name, new='excluded', known=table)}" for name in names if name not in {"miner_id", "site_id"}
+    )
     return f"{_insert(table, names)} ON CONFLICT (miner_id) DO UPDATE SET {moves} WHERE excluded.timestamp > {table}.timestamp"

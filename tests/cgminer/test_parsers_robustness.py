@@ -126,9 +126,9 @@ def test_five_thousand_mutated_replies_keep_to_the_error_tree_and_the_time_limit
         b'{"STATS":[{"MM ID0":"' + b"Fan1[1500] " * 80_000 + b'"}]}',
         b'{"POOLS":[' + b",".join(b'{"URL":"a"}' for _ in range(70_000)) + b"]}",
         b'{"STATS":[{"chain_acn1":1,"temp_pcb1":"' + b"1-" * 400_000 + b'"}]}',
-        b"{" + b'"' * 98_000,
-        b'{"a":[' + b'{"b":1}' * 14_000,
-        b'{"a":["1":"2"' + b',"1":"2"' * 12_000,
+        b"{" + b'"' * 65_000,
+        b'{"a":[' + b'{"b":1}' * 9_300,
+        b'{"a":["1":"2"' + b',"1":"2"' * 8_100,
     ],
     ids=["names", "modules", "rows", "sensors", "quotes", "objects", "pairs"],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from cgminer.address import Address
 from cgminer.client import RetryPolicy, Timeouts
 from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout
 from cgminer.poll import Outcome, RoundPolicy, Target, poll_in_batches, poll_round
+from cgminer.poll.garbage import rare_collections
 from cgminer.simulator import MinerSpec, SimulatedFleet, State, build_fleet
 from tests.cgminer.strange_servers import (
     GOOD_REPLY,
@@ -131,6 +133,17 @@ def test_fewer_sockets_than_miners_lose_nobody(fleet: SimulatedFleet) -> None:
     answered = {outcome.target.key for outcome in outcomes if outcome.snapshot}
     silent = {State.DEAD, State.REFUSED, State.DENIED}
     assert answered == {spec.miner_id for spec in fleet.specs if spec.state not in silent}
+
+
+def test_last_round_to_end_restores_how_often_garbage_is_looked_for() -> None:
+    before = gc.get_threshold()
+    with ExitStack() as second:
+        with rare_collections():
+            second.enter_context(rare_collections())
+            during = gc.get_threshold()
+        assert gc.get_threshold() == during
+    assert gc.get_threshold() == before
+    assert during[0] > before[0]
 
 
 def test_slow_miner_that_gave_up_its_socket_is_still_read() -> None:

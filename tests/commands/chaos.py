@@ -86,14 +86,17 @@ class Chaos:
         )
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def run(self, web: WebServer, *, kill_every_s: float, within_s: float) -> Verdict:
-        """Let all be carried out amid kills, and hold the miners' log against the books when nothing is open any more."""
+    def run(self, web: WebServer, *, kill_every_s: float, within_s: float, kill_for_s: float | None = None) -> Verdict:
+        """Let all be carried out amid kills, and hold the miners' log against the books when nothing is open any more.
+
+        After `kill_for_s` nothing is killed any more: a slow machine gets the rest of `within_s` to come to an end.
+        """
         begun = time.monotonic()
         with self.fleet, self._running(web):
             next_kill = time.monotonic() + kill_every_s
             while time.monotonic() < begun + within_s and _retried(lambda: MinerCommand.objects.open().exists()):
                 self._revive(web)
-                if time.monotonic() > next_kill:
+                if next_kill < time.monotonic() < begun + (kill_for_s or within_s):
                     self._kill_one(web)
                     next_kill = time.monotonic() + self.chance.uniform(0.5, 1.5) * kill_every_s
                 time.sleep(0.1)

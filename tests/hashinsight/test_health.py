@@ -127,7 +127,7 @@ def test_database_that_is_away_is_503_and_liveness_stays(client, monkeypatch):
 
 @pytest.mark.django_db
 def test_cache_that_forgets_is_named(client, settings):
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    settings.CACHES = {**settings.CACHES, "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 
     status, found = checks(client)
 

@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.test import Client
 
-from resilience import fallback
+from resilience import fallback, ratelimit
 from resilience.fallback import FallbackCache, redis_trouble
+from resilience.ratelimit import RateLimiter
+from tests.makers import make_superuser
 from tests.servers import free_port, wait_until
 
 BACK_WITHIN_S = 10.0
@@ -170,8 +172,35 @@ def test_redis_without_memory_left_is_done_without(redis_server):
 
 @pytest.mark.django_db
 def test_readiness_is_degraded_and_not_unavailable_without_redis(settings):
-    settings.CACHES = {"default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"}}
+    settings.CACHES = {
+        **settings.CACHES,
+        "default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"},
+    }
     answer = Client().get("/health/ready")
 
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["checks"]["cache"].startswith("degraded: Redis is away since")
+
+
+@pytest.mark.django_db
+def test_overview_says_that_redis_is_away(settings):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    settings.CACHES = {**settings.CACHES, "default": {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": settings.REDIS_URL}}
+    client = Client()
+    client.force_login(make_superuser())
+    assert "away: each process uses its own memory" not in client.get("/admin/").content.decode()
+    FallbackCache(settings.REDIS_URL, {}).get("a")
+
+    assert "away: each process uses its own memory" in client.get("/admin/").content.decode()
+
+
+def test_rate_limits_do_not_wait_for_a_redis_that_the_cache_found_away(short_wait, cache, redis_server, monkeypatch):
+    monkeypatch.setattr(ratelimit, "REDIS_REST_S", 0.0)
+    limiter = RateLimiter(redis_server.url())
+    limiter.hit("a", per_minute=60)
+    redis_server.pause()
+    cache.get("a")
+    slowest = max(seconds_of(lambda: limiter.hit("a", per_minute=60)) for _ in range(20))
+
+    assert slowest < 0.05
+    redis_server.resume()
