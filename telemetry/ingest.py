@@ -160,7 +160,7 @@ def _register(intake: _Intake, readings: Sequence[Reading]) -> None:
         ],
         ignore_conflicts=True,
     )
-    log.info("miners_registered", site=intake.site.code, count=len(readings))
+    log.info("miners_registered", site_id=intake.site.code, count=len(readings))
 
 
 def _unknown_miners(intake: _Intake, part: list[tuple[int, Reading]], keys: dict[str, int]) -> list[RecordError]:
