@@ -295,6 +295,8 @@ class SiteSummary(models.Model):
     site = models.OneToOneField(Site, verbose_name=_("site"), on_delete=models.CASCADE, primary_key=True, related_name="summary")
     computed_at = models.DateTimeField(_("computed"), null=True)
     cost_ms = models.FloatField(_("took, ms"), db_default=0)
+    behind = models.BooleanField(db_default=False)
+    """Live rows have changed since it was computed."""
     miners_total = models.PositiveIntegerField(_("miners"), db_default=0)
     online = models.PositiveIntegerField(_("online"), db_default=0)
     sleeping = models.PositiveIntegerField(_("sleeping"), db_default=0)

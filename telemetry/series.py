@@ -56,9 +56,14 @@ def site_statistics(sites: Iterable[Site], *, now: datetime) -> dict[int, SiteSt
     summary = {row.site_id: row for row in SiteSummary.objects.filter(site__in=wanted)}
     for pk, site in wanted.items():
         row = summary.get(pk)
-        if row is None or row.computed_at is None or abs(now - row.computed_at) > BELIEVED_FOR:
+        if row is None or _is_out_of_date(row, now):
             summary[pk] = summaries.measure(site, now)
     return {pk: _statistics(summary[pk]) for pk in wanted}
+
+
+def _is_out_of_date(row: SiteSummary, now: datetime) -> bool:
+    # The last uploads of a burst are not added up at once; nobody should wait for the next minute to see them.
+    return row.computed_at is None or abs(now - row.computed_at) > BELIEVED_FOR or (row.behind and summaries.is_due(row, now))
 
 
 def _statistics(row: SiteSummary) -> SiteStatistics:

@@ -49,7 +49,7 @@ def measure(site: Site, now: datetime) -> SiteSummary:
         temperature_max=Max("live__temperature_max", filter=heard),
         newest_reading_at=Max("live__timestamp"),
     )
-    return SiteSummary(site=site, computed_at=now, cost_ms=(time.perf_counter() - started) * 1000, **values)
+    return SiteSummary(site=site, computed_at=now, behind=False, cost_ms=(time.perf_counter() - started) * 1000, **values)
 
 
 def refresh(site: Site, now: datetime) -> None:
@@ -59,11 +59,21 @@ def refresh(site: Site, now: datetime) -> None:
 
 
 def refresh_when_due(site: Site, now: datetime) -> None:
-    """Renew the summary unless that was done a moment ago for what it costs. Inside the transaction that changed the live rows."""
-    known = SiteSummary.objects.filter(site=site).values_list("computed_at", "cost_ms").first()
-    if known and known[0] and timedelta(0) <= now - known[0] < timedelta(milliseconds=EFFORT * known[1]):
-        return
-    refresh(site, now)
+    """Renew the summary, or note that it is behind when that was done a moment ago for what it costs.
+
+    Inside the transaction that changed the live rows.
+    """
+    known = SiteSummary.objects.filter(site=site).only("computed_at", "cost_ms", "behind").first()
+    if known is None or is_due(known, now):
+        refresh(site, now)
+    elif not known.behind:
+        SiteSummary.objects.filter(site=site).update(behind=True)
+
+
+def is_due(summary: SiteSummary, now: datetime) -> bool:
+    """Whether the time since the summary was made is worth what it takes to make another."""
+    at = summary.computed_at
+    return at is None or not timedelta(0) <= now - at < timedelta(milliseconds=EFFORT * summary.cost_ms)
 
 
 def refresh_all(now: datetime) -> None:

@@ -174,6 +174,15 @@ def test_the_summary_follows_each_upload_of_a_small_site():
     assert SiteSummary.objects.get(site=site).hashrate_ghs == 3.0
 
 
+def test_the_last_upload_of_a_burst_shows_before_the_next_minute():
+    site = make_site()
+    store(site, reading("a", hashrate_ghs=1.0))
+    SiteSummary.objects.update(computed_at=NOON, cost_ms=10.0)
+    store(site, reading("b", hashrate_ghs=2.0), received_at=NOON + timedelta(milliseconds=499))
+    assert statistics(site, now=NOON + timedelta(milliseconds=499)).hashrate_ghs == 1.0
+    assert statistics(site, now=NOON + timedelta(seconds=1)).hashrate_ghs == 3.0
+
+
 def test_rolling_up_lets_silence_show_in_the_summary():
     site = make_site()
     store(site, reading())
