@@ -52,6 +52,23 @@ def test_settings_of_a_developer_are_out_of_sight():
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "text", "needed"),
+    [
+        ("HASHINSIGHT_POLL_ATTEMPTS", "three", "a whole number"),
+        ("DATABASE_STATEMENT_TIMEOUT", "", "a whole number"),
+        ("DEBUG", "ja", "True"),
+    ],
+)
+def test_setting_that_is_not_understood_is_named(name: str, text: str, needed: str):
+    run = [sys.executable, "manage.py", "check"]
+    shown = subprocess.run(run, cwd=settings.BASE_DIR, env={**os.environ, name: text}, capture_output=True, text=True)
+    assert shown.returncode == 1
+    assert shown.stderr.startswith(f'Configuration: {name} is "{text}", which is not {needed}')
+    assert shown.stderr.count("\n") == 1
+
+
+@pytest.mark.once
 def test_psycopg_3_is_not_installed():
     assert importlib.util.find_spec("psycopg") is None, "Django uses psycopg 3 silently when it can be imported: pip uninstall psycopg"
 
