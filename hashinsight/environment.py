@@ -12,7 +12,7 @@ _KINDS = {int: "a whole number", float: "a number", bool: "True or False"}
 _BOOLEANS = {*Env.BOOLEAN_TRUE_STRINGS, "false", "off", "n", "no", "0", ""}
 
 
-class Environment(Env):
+class Environment(Env):  # type: ignore[misc]  # django-environ carries no types
     """Raises ImproperlyConfigured for text that is not what a setting needs; the parent raises a bare ValueError, or reads it as False."""
 
     def get_value(self, var: str, cast: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -13,20 +13,20 @@ from sites.models import CollectorKey
 class KeySerializer(serializers.ModelSerializer[CollectorKey]):
     """A key without its secret."""
 
-    site = serializers.SlugRelatedField[Any](slug_field="code", read_only=True)
+    site_id = serializers.SlugRelatedField[Any](source="site", slug_field="code", read_only=True, help_text="The site's code.")
     state = serializers.ChoiceField(choices=["active", "expired", "revoked"], read_only=True)
     created_by = serializers.CharField(source="created_by.get_username", default=None, read_only=True, allow_null=True)
 
     class Meta:
         model = CollectorKey
-        fields = ["id", "site", "name", "prefix", "state", "created_at", "created_by", "expires_at", "revoked_at", "last_used_at"]
+        fields = ["id", "site_id", "name", "prefix", "state", "created_at", "created_by", "expires_at", "revoked_at", "last_used_at"]
         read_only_fields = fields
 
 
 class NewKeySerializer(serializers.Serializer[Any]):
     """What a key is made for. `expires_at` empty: it works until it is revoked."""
 
-    site = serializers.CharField(max_length=50, help_text="The site's code.")
+    site_id = serializers.CharField(max_length=50, help_text="The site's code.")
     name = serializers.CharField(max_length=100, help_text="Where the key is used.")
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
 

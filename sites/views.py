@@ -42,9 +42,9 @@ class KeysView(StaffView):
     def post(self, request: Request) -> Response:
         """A new key of one site. Its secret is in this answer and nowhere else."""
         wanted = _valid(NewKeySerializer(data=request.data))
-        site = visible_sites(request).filter(code=wanted["site"]).first()
+        site = visible_sites(request).filter(code=wanted["site_id"]).first()
         if site is None:
-            raise NotFound(f"There is no site {wanted['site']!r} that you may see.")
+            raise NotFound(f"There is no site {wanted['site_id']!r} that you may see.")
         made = create_key(site, name=wanted["name"], created_by=person_of(request), expires_at=wanted["expires_at"])
         return _secret_answer(*made)
 

@@ -69,7 +69,7 @@ COMMAND = {"site_id": "north", "miner_id": "m1", "command": "restart", "reason":
 BATCH = {"site_id": "north", "miner_ids": ["m1"], "command": "restart", "reason": "test"}
 RESULT = {"status": "completed", "result_code": 0, "result_message": "done"}
 RECORDS = [{"miner_id": "m1", "hashrate_ghs": 1}]
-NEW_KEY = {"site": "north", "name": "new"}
+NEW_KEY = {"site_id": "north", "name": "new"}
 
 # Of `commands/pending` each key is answered for its own site; what is in the answer is checked apart.
 TABLE: dict[tuple[str, str], Rule] = {
@@ -249,7 +249,7 @@ def test_stats_hold_the_callers_sites_and_no_others(world):
 def test_keys_are_listed_of_the_callers_sites_only(world, caller):
     keys = world.client(caller).get("/api/collector/keys").json()["keys"]
 
-    assert {key["site"] for key in keys} == {"north" if caller == OWN_STAFF else "south"}
+    assert {key["site_id"] for key in keys} == {"north" if caller == OWN_STAFF else "south"}
 
 
 def test_upload_with_a_key_lands_at_its_own_site_whatever_the_envelope_says(world):

@@ -161,7 +161,7 @@ def staff():
 
 
 def test_staff_make_a_key_whose_secret_is_shown_once(staff):
-    made = staff.post("/api/collector/keys", {"site": "north", "name": "edge"}, content_type="application/json")
+    made = staff.post("/api/collector/keys", {"site_id": "north", "name": "edge"}, content_type="application/json")
 
     assert (made.status_code, made["Cache-Control"]) == (201, "no-store")
     secret = made.json()["secret"]
@@ -176,12 +176,12 @@ def test_staff_make_a_key_whose_secret_is_shown_once(staff):
         "[]",
         "x",
         "",
-        '{"site": "north"}',
-        '{"site": "north", "name": ""}',
-        '{"site": "north", "name": "' + "x" * 101 + '"}',
-        '{"site": "north", "name": "a\\u0000b"}',
-        '{"site": "north", "name": "a", "expires_at": "2001-01-01T00:00:00Z"}',
-        '{"site": "north", "name": "a", "expires_at": "soon"}',
+        '{"site_id": "north"}',
+        '{"site_id": "north", "name": ""}',
+        '{"site_id": "north", "name": "' + "x" * 101 + '"}',
+        '{"site_id": "north", "name": "a\\u0000b"}',
+        '{"site_id": "north", "name": "a", "expires_at": "2001-01-01T00:00:00Z"}',
+        '{"site_id": "north", "name": "a", "expires_at": "soon"}',
         "[" * 50_000,
     ],
 )
