@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from telemetry.models import MinerTelemetryLive
 from telemetry.readings import Board, Reading
 from telemetry.storage import columns
@@ -36,7 +38,7 @@ def complete(reading: Reading) -> Reading:
     A miner that was not reached measured nothing, so an offline reading keeps only who it is and why it failed. Of an online one an
     empty string and a power of 0 W beside a hash rate are unknown; boards, state, health and efficiency are derived when absent.
     """
-    reading = reading.__copy__()
+    reading = copy(reading)
     _tidy_texts(reading)
     if not reading.online:
         for name in _MEASURED:
