@@ -55,11 +55,6 @@ def temperature(celsius: float | None) -> str:
     return DASH if celsius is None else f"{number(celsius)}\N{NO-BREAK SPACE}°C"
 
 
-def joules_per_terahash(watts: float | None, ghs: float | None) -> str:
-    """Efficiency from power and hash rate: W per TH/s is J/TH."""
-    return DASH if not watts or not ghs else f"{number(watts / ghs * 1000, 1)}\N{NO-BREAK SPACE}J/TH"
-
-
 def duration(seconds: float | None) -> str:
     """The largest two parts that matter: 45 s, 12 min, 3 h 20 min, 4 d 6 h."""
     if seconds is None:

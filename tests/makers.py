@@ -80,13 +80,6 @@ def make_reading(miner_id: str, **fields: Any) -> Reading:
     return Reading(miner_id=miner_id, **{**defaults, **fields})
 
 
-def make_record(miner_id: str, **fields: Any) -> dict[str, Any]:
-    """The same as a collector sends it: one record of an upload, before it is JSON."""
-    reading = make_reading(miner_id, **fields)
-    record = {name: getattr(reading, name) for name in reading.__struct_fields__ if getattr(reading, name) is not None}
-    return {**record, "timestamp": reading.timestamp.isoformat()}
-
-
 def make_live(miner: Miner, **fields: Any) -> MinerTelemetryLive:
     """The miner's live row, as if it had just reported; for tests of what reads it, not of ingest."""
     now = timezone.now()

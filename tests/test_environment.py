@@ -69,6 +69,25 @@ def test_setting_that_is_not_understood_is_named(name: str, text: str, needed: s
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(
+    ("url", "command", "cure"),
+    [
+        ("sqlite:////{0}/new.sqlite3", "poll_miners", "run manage.py migrate"),
+        ("sqlite:////{0}/new.sqlite3", "prune_telemetry", "run manage.py migrate"),
+        ("postgres://nobody@127.0.0.1:1/none", "list_collector_keys", "check DATABASE_URL"),
+    ],
+)
+def test_command_without_a_usable_database_says_so_in_one_line(tmp_path: Path, url: str, command: str, cure: str):
+    environment = {**os.environ, "DATABASE_URL": url.format(str(tmp_path).strip("/"))}
+    run = [sys.executable, "manage.py", command]
+    shown = subprocess.run(run, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+    assert shown.returncode == 1
+    assert shown.stderr.startswith("Database: ")
+    assert cure in shown.stderr
+    assert shown.stderr.count("\n") == 1
+
+
+@pytest.mark.once
 def test_psycopg_3_is_not_installed():
     assert importlib.util.find_spec("psycopg") is None, "Django uses psycopg 3 silently when it can be imported: pip uninstall psycopg"
 

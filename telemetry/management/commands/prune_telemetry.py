@@ -40,6 +40,8 @@ class Command(BaseCommand):
             else:
                 report = prune(**arguments)
         except OperationalError as error:
+            if "lock" not in str(error) and "timeout" not in str(error):
+                raise
             raise CommandError(f"The database did not let go: {error}. What is removed stays removed; run the command again.") from error
         self._show(report, verb="would remove" if dry_run else "removed")
 
