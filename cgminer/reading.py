@@ -75,7 +75,7 @@ class _Collected:
     def take(self, command: str, reply: Reply) -> None:
         self.raw[command] = reply.raw
         if self.latency_ms is None:
-            self.latency_ms = reply.latency_ms
+            self.latency_ms = round(reply.latency_ms, 1)
         found = wire.replies(wire.decode(reply.raw), command)
         self.replies.update(found)
         self.succeeded = self.succeeded or any(_succeeded(name, each) for name, each in found.items())

@@ -100,6 +100,11 @@ def cluster_program(*, environment: dict[str, str]) -> Program:
     )
 
 
+def default_web_workers() -> int:
+    """Without Redis each process counts rate limits for itself: one process keeps to them exactly, and serves with its threads."""
+    return 2 if settings.REDIS_URL else 1
+
+
 def programs(listener: socket.socket, *, web_workers: int, with_cluster: bool) -> list[Program]:
     environment = shared_environment()
     web = web_program(listener, workers=web_workers, environment=environment)

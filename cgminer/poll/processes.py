@@ -74,7 +74,7 @@ class _Child:
 
     def _next(self, results: object, missing: int) -> list[Outcome]:
         try:
-            outcomes: list[Outcome] = pickle.load(results)  # type: ignore[arg-type]
+            outcomes: list[Outcome] = pickle.load(results)  # type: ignore[arg-type]  # a pipe of bytes, known only when it is made
         except (EOFError, pickle.UnpicklingError) as error:
             raise PollingProcessError(f"a polling process ended with {missing} of {len(self._share)} miners not polled") from error
         return outcomes

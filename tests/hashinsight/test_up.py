@@ -31,7 +31,7 @@ VICTIMS: dict[str, Victim] = {
 
 @pytest.fixture
 def up(child_environment: dict[str, str], tmp_path: Path) -> Iterator[Supervised]:
-    with Supervised("up", child_environment, tmp_path / "data", web_workers=2) as running:
+    with Supervised("up", child_environment, tmp_path / "data", "--web-workers", "2", web_workers=2) as running:
         running.wait_until_complete()
         yield running
 
@@ -72,7 +72,7 @@ def test_next_start_ends_what_a_dead_supervisor_left_behind(up: Supervised, chil
     up.supervisor.kill()
     up.supervisor.wait()
     assert stopped in up.processes()
-    with Supervised("up", child_environment, up.data, web_workers=2) as again:
+    with Supervised("up", child_environment, up.data, "--web-workers", "2", web_workers=2) as again:
         again.wait_until_complete()
         assert not stopped.is_running() or stopped.status() == psutil.STATUS_ZOMBIE
         assert "Ended what an earlier start had left running" in again.log.read_text()

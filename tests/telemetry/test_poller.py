@@ -65,7 +65,7 @@ def talker() -> Iterator[Callable[[bytes], tuple[str, int]]]:
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return server.server_address  # type: ignore[return-value]
+        return server.server_address  # type: ignore[return-value]  # an IPv4 socket's address is a pair
 
     yield start
     for server in servers:

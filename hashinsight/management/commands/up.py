@@ -26,7 +26,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s; 0.0.0.0: every network)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default %(default)s)")
-        parser.add_argument("--web-workers", type=at_least_one, default=2, metavar="N", help="web server processes (default %(default)s)")
+        parser.add_argument(
+            "--web-workers",
+            type=at_least_one,
+            default=up.default_web_workers(),
+            metavar="N",
+            help="web server processes (default: 2 with REDIS_URL, else 1, as each process counts rate limits for itself; here %(default)s)",
+        )
         parser.add_argument("--no-cluster", action="store_true", help="the web server only: the background workers run elsewhere")
 
     def handle(self, *args: Any, host: str, port: int, web_workers: int, no_cluster: bool, **options: Any) -> None:

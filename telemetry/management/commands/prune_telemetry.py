@@ -66,6 +66,6 @@ def _days(text: str) -> int:
         days = int(text)
     except ValueError:
         days = -1
-    if days < 0:
-        raise ArgumentTypeError(f"{text!r} is not a number of days: use 0 or more")
+    if days < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number of days to keep: use 1 or more")
     return days
