@@ -31,7 +31,7 @@ class Command(BaseCommand):
             type=at_least_one,
             default=up.default_web_workers(),
             metavar="N",
-            help="web server processes (default: 2 with REDIS_URL, else 1, as each process counts rate limits for itself; here %(default)s)",
+            help="web server processes (default: 2 with REDIS_URL, else 1, each process counts rate limits for itself; here %(default)s)",
         )
         parser.add_argument("--no-cluster", action="store_true", help="the web server only: the background workers run elsewhere")
 
