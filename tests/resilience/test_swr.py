@@ -174,7 +174,8 @@ def test_last_good_value_is_there_after_a_restart(child_environment, upstream):
         "from django.utils import timezone\n"
         "print(swr.read('price', fetch=dict, fresh_s=1e9, now=timezone.now()).value)\n"
     )
-    environment = {**child_environment, "DJANGO_SETTINGS_MODULE": "hashinsight.settings", "PATH": os.environ["PATH"]}
+    # Without Redis, so that it is the database that remembered.
+    environment = {**child_environment, "DJANGO_SETTINGS_MODULE": "hashinsight.settings", "PATH": os.environ["PATH"], "REDIS_URL": ""}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.strip() == "{'usd': 67000.5}"
