@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "telemetry",
     "commands",
     "market",
+    "alerts",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,6 @@
+"""What should not be so (rules), what is so now (alerts), and who was told (channels and deliveries)."""
+
+from alerts.models.alerts import Alert, AlertEvent, AlertMember
+from alerts.models.rules import AlertRule, RuleKind, Severity, Silence
+
+__all__ = ["Alert", "AlertEvent", "AlertMember", "AlertRule", "RuleKind", "Severity", "Silence"]
