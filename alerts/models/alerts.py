@@ -116,7 +116,10 @@ class AlertMember(models.Model):
 
 
 class AlertEvent(models.Model):
-    """One thing that happened to an alert. Its timeline; and the outbox of notifications: `routed_at` is when channels were chosen for it."""
+    """One thing that happened to an alert: its timeline, and the outbox of notifications.
+
+    `routed_at` is when the channels that tell of it were chosen.
+    """
 
     class Kind(models.TextChoices):
         OPENED = "opened", _("opened")
