@@ -2,6 +2,7 @@
 
 from alerts.models.alerts import Alert, AlertEvent, AlertMember
 from alerts.models.channels import ChannelKind, ChannelReceiver, EscalationStep, NotificationChannel
+from alerts.models.conditions import Condition, MinerLook, MinerRestart
 from alerts.models.deliveries import Delivery, DeliveryState
 from alerts.models.rules import AlertRule, RuleKind, Severity, Silence
 
@@ -12,9 +13,12 @@ __all__ = [
     "AlertRule",
     "ChannelKind",
     "ChannelReceiver",
+    "Condition",
     "Delivery",
     "DeliveryState",
     "EscalationStep",
+    "MinerLook",
+    "MinerRestart",
     "NotificationChannel",
     "RuleKind",
     "Severity",
