@@ -149,12 +149,6 @@ def lease_for_server(site: Site, *, limit: int, now: datetime, runner: str) -> l
     return _lease_first(due, limit=limit, now=now, leased_by=SERVER + runner)
 
 
-def lease_command(command_id: UUID, *, now: datetime, leased_by: str) -> MinerCommand | None:
-    """Lease this one command if it may be handed out now; None when another runner was faster or its time is not come."""
-    leased = _lease_first(MinerCommand.objects.filter(pk=command_id).offerable(now), limit=1, now=now, leased_by=leased_by)
-    return leased[0] if leased else None
-
-
 def touch(command: MinerCommand, *, now: datetime) -> bool:
     """Write down that the miner is about to be told, before it is: from here on nobody tells it again. False when the lease is lost."""
     with transaction.atomic():

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "telemetry",
     "commands",
     "market",
+    "alerts",
 ]
 
 MIDDLEWARE = [
@@ -198,6 +199,22 @@ TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
 COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
 COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
+
+# --- Alerts ---------------------------------------------------------------------------------------------------------------
+
+
+def _base_url() -> str:
+    """Where people open the console; links in notifications begin with it. Not set: the first host name this server answers to."""
+    given: str = env.str("HASHINSIGHT_BASE_URL", default="").rstrip("/")
+    if given:
+        return given
+    name = next((host.strip(".") for host in ALLOWED_HOSTS if "*" not in host), "")
+    return f"{'https' if env.bool('HASHINSIGHT_HTTPS', default=False) else 'http'}://{name or '127.0.0.1:8000'}"
+
+
+BASE_URL = _base_url()
+ALERT_ALLOWED_NETWORKS = env.list("HASHINSIGHT_ALERT_ALLOWED_NETWORKS", default=[])  # private ones that notifications may go to
+RETENTION_DELIVERY_DAYS = env.int("HASHINSIGHT_RETENTION_DELIVERY_DAYS", default=30)
 
 # --- Market data --------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from unfold.decorators import display
 from commands.ordering import order_page
 from commands.permissions import allowed_commands
 from miners.filters import DeliveryFilter, FirmwareFilter, RackFilter, StateFilter, TemperatureFilter, TroubleFilter, ZoneFilter
-from miners.models import Miner, MinerModel, MinerState
+from miners.models import Miner, MinerModel, MinerState, MinerTag
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
@@ -31,6 +31,11 @@ STATE_COLOURS = {
 }
 MEASURED_STATES = (MinerState.ONLINE, MinerState.SLEEPING)
 """States in which the last reading is what the miner does now."""
+
+
+@admin.register(MinerTag)
+class MinerTagAdmin(ModelAdmin):
+    search_fields = ["name"]
 
 
 @admin.register(MinerModel)
@@ -75,7 +80,7 @@ class MinerAdmin(SiteScopedAdmin):
     search_fields = ["^miner_id", "^ip_address", "^serial_number", "^mac_address", "^worker_name", "^live__worker_name"]
     search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
     ordering = ["site_id", "miner_id"]
-    autocomplete_fields = ["model"]
+    autocomplete_fields = ["model", "tags"]
     actions = ["send_command"]
     readonly_fields = ["discovered", "created_at"]
     empty_text = _(
@@ -85,7 +90,7 @@ class MinerAdmin(SiteScopedAdmin):
         (None, {"fields": ["site", "miner_id", "model", "is_enabled"]}),
         (_("Network"), {"fields": ["ip_address", "port", "mac_address", "worker_name"]}),
         (_("Place"), {"fields": ["zone", "rack", "slot", "serial_number"]}),
-        (_("Notes"), {"fields": ["notes", "discovered", "created_at"]}),
+        (_("Notes"), {"fields": ["tags", "notes", "discovered", "created_at"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -54,6 +54,20 @@ class MinerModel(models.Model):
         return self.name
 
 
+class MinerTag(models.Model):
+    """A word that operators give to miners, to choose them by: a customer, a batch, a repair campaign."""
+
+    name = models.CharField(_("tag"), max_length=50, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class MinerState(models.TextChoices):
     """What people see of a miner: its newest reading, judged by how long ago something was heard."""
 
@@ -152,6 +166,7 @@ class Miner(models.Model):
     rack = models.CharField(_("rack"), max_length=50, blank=True)
     slot = models.CharField(_("slot"), max_length=50, blank=True)
     is_enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: not polled and not counted."))
+    tags = models.ManyToManyField(MinerTag, verbose_name=_("tags"), blank=True, related_name="miners")
     notes = models.TextField(_("notes"), blank=True)
 
     discovered = models.BooleanField(
