@@ -12,6 +12,8 @@ from hashinsight.health import live, ready
 from hashinsight.metrics import metrics
 from sites.api import UnknownEndpoint
 
+handler500 = "hashinsight.unavailable.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", include("hashinsight.pages.urls")),
