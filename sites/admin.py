@@ -18,9 +18,12 @@ from unfold.decorators import display
 from commands.ordering import order_page
 from commands.permissions import allowed_commands
 from miners.models import Miner
+from sites.collector_admin import CollectorAdmin, CollectorEventAdmin
 from sites.keys import KeyNotActive, ask_for_replacement, withdraw_replacement
 from sites.models import CollectorKey, Site
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
+
+__all__ = ["CollectorAdmin", "CollectorEventAdmin", "CollectorKeyAdmin", "SiteAdmin"]
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser

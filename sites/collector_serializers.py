@@ -56,7 +56,7 @@ class HeartbeatSerializer(NamesSerializer):
     version = serializers.CharField(max_length=50, required=False, allow_blank=True, default="")
     started_at = _known()
     sent_at = _known()
-    interval_seconds = serializers.IntegerField(min_value=5, max_value=86_400, default=60, help_text="Between two heartbeats.")
+    interval_seconds = FiniteField(min_value=0, max_value=86_400, default=60, help_text="Between two heartbeats.")
     miners = _whole(10_000_000, help_text="In its inventory.")
     poll_duration_ms = FiniteField(min_value=0, max_value=1e9, required=False, allow_null=True)
     spool_records = _whole(LARGEST, help_text="Readings that wait, those on their way included.")
@@ -71,7 +71,8 @@ class HeartbeatSerializer(NamesSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """All fields, None for what was not said: a heartbeat says all that is known."""
         unsaid = dict.fromkeys(self.get_fields().keys() - NamesSerializer().get_fields().keys())
-        return {**unsaid, **attrs}
+        whole = {"interval_seconds": max(1, math.ceil(attrs["interval_seconds"]))}
+        return {**unsaid, **attrs, **whole}
 
 
 class HeartbeatAnswerSerializer(serializers.Serializer[Any]):

@@ -79,7 +79,7 @@ class KeyReplacementView(CollectorView):
         responses={200: REPLACED, **errors(400, 401, 403, 409, 413, 415, 429)},
     )
     def post(self, request: Request) -> Response:
-        """Only while an administrator has asked for it (`key_rotation_available`). Until the first use, asking again voids the former answer."""
+        """Only while an administrator has asked for it (`key_rotation_available`). Asked again before its first use, it is another one."""
         names = _names(request, _valid(NamesSerializer, request) if request.META.get("CONTENT_LENGTH") not in ("", "0", None) else {})
         try:
             made = fetch_replacement(key_of(request), fetched_by="/".join(names.values()), now=timezone.now())

@@ -72,6 +72,12 @@ def test_next_heartbeat_replaces_the_former_and_forgets_what_it_leaves_out(agent
     assert (collector.miners, collector.spool_records, collector.interval_seconds) == (990, None, 60)
 
 
+def test_interval_of_part_of_a_second_counts_as_one(agent):
+    agent.send({**SAID, "interval_seconds": 0.2}, url=HEARTBEAT)
+
+    assert Collector.objects.get().interval_seconds == 1
+
+
 def test_headers_name_the_collector_when_the_body_does_not(agent):
     agent.send({}, url=HEARTBEAT, **{"X-Device-ID": "edge-9", "X-Zone-ID": "C"})
 
@@ -88,7 +94,7 @@ def test_two_zones_of_one_device_are_two_collectors(agent):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("interval_seconds", 4),
+        ("interval_seconds", -1),
         ("interval_seconds", 100_000),
         ("miners", -1),
         ("poll_duration_ms", -0.1),
