@@ -190,10 +190,12 @@ RATE_LIMITS = {
     "upload": UPLOAD_RATE_PER_MINUTE,
     "read": env.int("HASHINSIGHT_READ_RATE_PER_MINUTE", default=60),
     "staff": env.int("HASHINSIGHT_STAFF_RATE_PER_MINUTE", default=300),
+    "heartbeat": env.int("HASHINSIGHT_HEARTBEAT_RATE_PER_MINUTE", default=60),  # and events, and new keys
     # A result that is not answered with 200 is never sent again, and a batch of hundreds is answered within seconds.
     "result": env.int("HASHINSIGHT_RESULT_RATE_PER_MINUTE", default=3_000),
     "failed_authentication": env.int("HASHINSIGHT_FAILED_AUTHENTICATION_RATE_PER_MINUTE", default=30),
 }
+KEY_OVERLAP_DAYS = env.int("HASHINSIGHT_KEY_OVERLAP_DAYS", default=7)  # of a key that its collector replaces by itself
 # How many of our own proxies stand in front and append to X-Forwarded-For; 0: the peer's address is the client's.
 TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
