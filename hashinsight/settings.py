@@ -77,6 +77,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "hashinsight.health.liveness_first",
+    "hashinsight.compression.Compression",
     "hashinsight.metrics.scrape_first",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -211,6 +212,22 @@ TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
 COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
 
+# --- Alerts ---------------------------------------------------------------------------------------------------------------
+
+
+def _base_url() -> str:
+    """Where people open the console; links in notifications begin with it. Not set: the first host name this server answers to."""
+    given: str = env.str("HASHINSIGHT_BASE_URL", default="").rstrip("/")
+    if given:
+        return given
+    name = next((host.strip(".") for host in ALLOWED_HOSTS if "*" not in host), "")
+    return f"{'https' if env.bool('HASHINSIGHT_HTTPS', default=False) else 'http'}://{name or '127.0.0.1:8000'}"
+
+
+BASE_URL = _base_url()
+ALERT_ALLOWED_NETWORKS = env.list("HASHINSIGHT_ALERT_ALLOWED_NETWORKS", default=[])  # private ones that notifications may go to
+RETENTION_DELIVERY_DAYS = env.int("HASHINSIGHT_RETENTION_DELIVERY_DAYS", default=30)
+
 # --- Market data --------------------------------------------------------------------------------------------------------
 
 MARKET_DATA = env.bool("HASHINSIGHT_MARKET_DATA", default=False)  # off: this server asks nobody outside
@@ -300,9 +317,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "hashinsight.static_files.StaticFiles",
     },
 }
 

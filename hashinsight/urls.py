@@ -13,6 +13,8 @@ from hashinsight.metrics import metrics
 from people.views import choose_language
 from sites.api import UnknownEndpoint
 
+handler500 = "hashinsight.unavailable.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", include("hashinsight.pages.urls")),

@@ -47,16 +47,16 @@ def test_only_pages_of_unfold_may_evaluate(client, address, expected):
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 def test_breach_of_the_policy_fails_a_browser_test(live_web: WebServer, browser: Browser) -> None:
-    context = browser.new_context()
-    watching = watched(context)
-    watching.__enter__()
-    page = context.new_page()
-    page.goto(f"{live_web.url}/admin/login/")
-    page.evaluate("const script = document.createElement('script'); script.textContent = '1'; document.head.append(script)")
-    context.close()
+    def commit_one() -> None:
+        context = browser.new_context()
+        with watched(context):
+            page = context.new_page()
+            page.goto(f"{live_web.url}/admin/login/")
+            page.evaluate("const script = document.createElement('script'); script.textContent = '1'; document.head.append(script)")
+            context.close()
 
     with pytest.raises(AssertionError, match="Content Security Policy"):
-        next(watching.gen, None)
+        commit_one()
 
 
 @pytest.mark.browser
