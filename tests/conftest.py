@@ -136,7 +136,7 @@ def expected_complaints() -> list[str]:
 
 @contextmanager
 def watched(context: BrowserContext, *, expected: Sequence[str] = ()) -> Iterator[None]:
-    """Fails at its end for a script error, a complaint on the console, such as of the content policy, or a request that left this machine."""
+    """Fails at its end for a script error, a complaint on the console, such as of the content policy, or a request to elsewhere."""
     complaints: list[str] = []
     context.on("weberror", lambda error: complaints.append(f"script error: {error.error}"))
     context.on("console", lambda message: complaints.append(f"{message.type}: {message.text}") if message.type in _LOUD else None)
