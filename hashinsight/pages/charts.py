@@ -58,9 +58,14 @@ def miner(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _drawn(request: HttpRequest, read: Callable[[datetime, datetime], Series], *, since: datetime) -> tuple[Series, datetime, datetime]:
-    """What to draw of the span asked for, and its ends: the time before there was anything to read is left out, not shown as missing."""
+    """What to draw of the span asked for, and its ends: the time before there was anything to read is left out, not shown as missing.
+
+    Where somebody zoomed in it is drawn as asked for.
+    """
     start, end = _span(request)
     series = read(start, end)
+    if "start" in request.GET:
+        return series, start, end
     begin = min([since, end - LEAST_BUCKETS * series.step, *(point.timestamp for point in series.points[:1])])
     return (read(begin, end), begin, end) if begin > start else (series, start, end)
 
