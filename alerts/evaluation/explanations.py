@@ -24,19 +24,27 @@ _SHOULD_W = Coalesce("model__power_consumption", 0.0)
 
 
 def missing_hashrate(ground: Ground) -> dict[int, float]:
-    """GH/s by site that such miners should do and do not."""
-    return _sum_by_site(_fallen(ground), _SHOULD_GHS - Coalesce("live__hashrate_ghs", 0.0))
+    """GH/s by site that such miners should do and do not, or did not until a moment ago."""
+    return _added(
+        _sum_by_site(_fallen(ground), _SHOULD_GHS - Coalesce("live__hashrate_ghs", 0.0)), _sum_by_site(_back(ground), _SHOULD_GHS)
+    )
 
 
 def missing_power(ground: Ground) -> dict[int, float]:
-    """W by site, of the nameplate, that such miners do not draw."""
-    return _sum_by_site(_fallen(ground), _SHOULD_W - Coalesce("live__power_consumption", 0.0))
+    """W by site, of the nameplate, that such miners do not draw, or did not until a moment ago."""
+    return _added(
+        _sum_by_site(_fallen(ground), _SHOULD_W - Coalesce("live__power_consumption", 0.0)), _sum_by_site(_back(ground), _SHOULD_W)
+    )
 
 
 def returned_power(ground: Ground) -> dict[int, float]:
     """W by site that miners draw which have recovered."""
+    return _sum_by_site(_back(ground) | _switched(ground), Coalesce("live__power_consumption", 0.0))
+
+
+def _back(ground: Ground) -> Q:
     back = AlertMember.objects.filter(left_at__gte=_since(ground), alert__rule__kind__in=AWAY_OR_WEAK)
-    return _sum_by_site(Q(pk__in=back.values("miner")) | _switched(ground), Coalesce("live__power_consumption", 0.0))
+    return Q(pk__in=back.values("miner"))
 
 
 def _fallen(ground: Ground) -> Q:
@@ -51,6 +59,10 @@ def _switched(ground: Ground) -> Q:
 
 def _since(ground: Ground) -> datetime:
     return ground.now - RECENT
+
+
+def _added(one: dict[int, float], other: dict[int, float]) -> dict[int, float]:
+    return {site: one.get(site, 0.0) + other.get(site, 0.0) for site in one.keys() | other.keys()}
 
 
 def _sum_by_site(which: Q, amount: Any) -> dict[int, float]:

@@ -12,7 +12,7 @@ from django.db.models import Max, Q, QuerySet
 from alerts.evaluation.grouping import Container, Place, host_of, totals_of
 from alerts.models import AlertRule, Silence
 from miners.models import STALE_INTERVALS, Miner
-from sites.models import Site
+from sites.models import Collector, Site
 from telemetry.models import MinerTelemetryLive
 
 SILENT_INTERVALS = 2
@@ -29,6 +29,8 @@ class Ground:
     """Time of the newest reading of any enabled miner, by site; absent where there is none."""
     received_at: dict[int, datetime]
     """When the last reading came in, by site."""
+    collectors: Sequence[Collector]
+    """Those that send heartbeats and are watched."""
     silences: Sequence[Silence]
     """Those that hold now, maintenance windows among them."""
     covered: dict[str, set[int]] = field(default_factory=dict)
@@ -44,17 +46,31 @@ class Ground:
             if pk in self.read_at and self.now - self.read_at[pk] > SILENT_INTERVALS * timedelta(seconds=site.interval_seconds)
         }
 
+    @property
+    def silent_places(self) -> Q:
+        """Where nothing can be judged because nobody tells: silent sites, and the zones of collectors that are late at others."""
+        silent = Q(site__in=self.silent_sites)
+        for collector in self.collectors:
+            if collector.zone_id and self.quiet_intervals(collector) > SILENT_INTERVALS:
+                silent |= Q(site=collector.site_id, zone=collector.zone_id)
+        return silent
+
+    def quiet_intervals(self, collector: Collector) -> float:
+        """How many of its own intervals a collector has sent no heartbeat."""
+        heard_at = collector.heartbeat_at or self.now
+        return (self.now - heard_at) / timedelta(seconds=max(1, collector.interval_seconds))
+
     def cutoffs(self, intervals: float) -> dict[int, datetime]:
         """The time so many intervals ago, by length of interval in seconds."""
         lengths = {site.interval_seconds for site in self.sites.values()}
         return {seconds: self.now - timedelta(seconds=seconds * intervals) for seconds in sorted(lengths)}
 
     def heard(self) -> Q:
-        """Miners whose newest reading is recent enough to judge by, at sites that are not silent."""
+        """Miners whose newest reading is recent enough to judge by, where somebody tells of them."""
         recent = Q(pk__in=[])
         for seconds, since in self.cutoffs(STALE_INTERVALS).items():
             recent |= Q(site__interval_seconds=seconds, live__timestamp__gte=since)
-        return recent & ~Q(site__in=self.silent_sites) if self.silent_sites else recent
+        return recent & ~self.silent_places
 
     def all_miners(self) -> QuerySet[Miner]:
         return Miner.objects.filter(is_enabled=True, site__is_active=True)
@@ -127,6 +143,7 @@ def survey(now: datetime) -> Ground:
         sites={site.pk: site for site in Site.objects.active()},
         read_at={site: read_at for site, read_at, _ in rows},
         received_at={site: received_at for site, _, received_at in rows},
+        collectors=list(Collector.objects.filter(is_watched=True, heartbeat_at__isnull=False, site__is_active=True)),
         silences=list(Silence.objects.at(now).select_related("miner")),
     )
 

@@ -23,6 +23,7 @@ FLAPS = 3
 """Raised so often, each time within the hour after the last one ended, it flaps."""
 TOLD_AGAIN_FROM = 0.25
 """A group that grew by this share of the miners last told of is worth another word; one that shrank by half is, too."""
+WORSE_BY = 0.1
 ROWS_AT_ONCE = 2_000
 
 Kind = AlertEvent.Kind
@@ -92,10 +93,11 @@ class Incidents:
             alert.details["total"] = total
         alert.details["told"] = len(members)
         times = alert.details.get("times", 1)
-        if times >= FLAPS and not alert.is_flapping:
-            alert.is_flapping, kind = True, Kind.FLAPPING
         again = {"again": times} if times > 1 else {}
         self.tell(incident, kind, **again, miners=len(members), **(details or {}))
+        if times >= FLAPS and not alert.is_flapping:
+            alert.is_flapping = True
+            self.tell(incident, Kind.FLAPPING, times=times)
         self.all.append(incident)
         return incident
 
@@ -199,8 +201,6 @@ class Incidents:
                 alert.details = {**alert.details, "miners_at_most": max(count, alert.details.get("miners_at_most", 0))}
             if not incident.is_over and (silenced := silences.covers(alert, self.ground.silences)) != alert.is_silenced:
                 alert.is_silenced, incident.is_changed = silenced, True
-                if not silenced and not incident.is_new and not incident.events and alert.state == Alert.State.OPEN:
-                    self.tell(incident, Kind.OPENED, after_silence=True)
         new = [incident.alert for incident in self.all if incident.is_new]
         Alert.objects.bulk_create(new, batch_size=ROWS_AT_ONCE)
         changed = [incident.alert for incident in self.all if incident.is_changed and not incident.is_new]
@@ -247,7 +247,8 @@ _MOVING = (
 
 
 def _is_worse(value: float, known: float, *, below: bool) -> bool:
-    return value < known if below else value > known
+    """By enough to be worth a write: what only lasts gets worse each minute."""
+    return value < known * (1 - WORSE_BY) if below else value > known * (1 + WORSE_BY)
 
 
 def _value(answer: Answer | None) -> float | None:

@@ -38,7 +38,7 @@ def awake(ground: Ground) -> Q:
 
 
 def offline(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
-    """Not reached, or not heard of, for so many rounds. Of a silent site nothing is known."""
+    """Not reached, or not heard of, for so many rounds. Where a site or its collector is silent nothing is known."""
     stale, long_enough = Q(pk__in=[]), Q(pk__in=[])
     for seconds, since in ground.cutoffs(STALE_INTERVALS).items():
         stale |= Q(site__interval_seconds=seconds, live__timestamp__lt=since)
@@ -47,7 +47,7 @@ def offline(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     question = Question(
         value=Coalesce("live__last_online_at", "created_at"),
         limit=threshold_of(rule),
-        judged=~Q(site__in=ground.silent_sites) & Q(live__timestamp__isnull=False),
+        judged=~ground.silent_places & Q(live__timestamp__isnull=False),
         bad=(Q(live__online=False) | stale) & long_enough,
         good=answers(ground),
         measure=lambda since, interval_s: float((ground.now - since) // timedelta(seconds=interval_s)),

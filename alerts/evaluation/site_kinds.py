@@ -18,7 +18,7 @@ from alerts.evaluation.ground import Ground
 from alerts.evaluation.miner_kinds import threshold_of
 from alerts.models import AlertRule, Condition, RuleKind
 from resilience.models import JobLease
-from sites.models import Site
+from sites.models import Collector, Site
 from telemetry.models import CollectorUploadLog, SiteRollup5m
 from telemetry.poll_plan import JOB_PREFIX, job_name, shards_of
 
@@ -28,18 +28,33 @@ REFERENCE_BUCKETS = 6
 """What a site's hash rate or power was before: the median of half an hour."""
 SAME_MINERS = 0.9
 """A bucket in which fewer of the miners were heard than before says nothing of a step: its sum is short of those."""
+COLLECTOR = "collector "
+"""What the subject of one collector begins with."""
 CLOCK_WINDOW = timedelta(minutes=15)
 _AHEAD = re.compile(r"timestamp is (\d+) s ahead")
 
 
 def collector_silent(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
-    """Nothing came in for so many intervals. A site whose collector never sent anything is not judged."""
+    """Nothing came in for so many intervals, from a site or from one of its collectors. One that never sent anything is not judged."""
     sites = [site for site in ground.watched_sites(rule) if site.collection == Site.Collection.COLLECTOR]
     uploads = CollectorUploadLog.objects.filter(site__in=sites, upload_time__gte=ground.now - timedelta(hours=1))
     last_upload = dict(uploads.order_by().values_list("site").annotate(Max("upload_time")))
     for site in sites:
         heard = [moment for moment in (last_upload.get(site.pk), ground.received_at.get(site.pk)) if moment]
         yield _by_age(site, max(heard, default=None), interval_s=site.interval_seconds, rule=rule, now=ground.now)
+    for collector in ground.collectors:
+        if collector.site_id in {site.pk for site in sites}:
+            yield _of_collector(collector, rule, ground)
+
+
+def _of_collector(collector: Collector, rule: AlertRule, ground: Ground) -> Answer:
+    """One collector of several, by its heartbeats. While the whole site is silent, the site's own alert says it."""
+    quiet, limit = ground.quiet_intervals(collector), threshold_of(rule)
+    verdict = Verdict.BAD if quiet >= limit else Verdict.GOOD
+    if collector.site_id in ground.silent_sites:
+        verdict = Verdict.STALE
+    subject = (collector.site_id, f"{COLLECTOR}{collector}"[:120])
+    return Answer(subject=subject, verdict=verdict, value=float(int(quiet)), limit=limit, heard_at=collector.heartbeat_at)
 
 
 def poller_stopped(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
@@ -64,7 +79,7 @@ def _by_age(site: Site, last: datetime | None, *, interval_s: int, rule: AlertRu
 
 
 def clock_skew(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
-    """Seconds by which the newest readings of uploads are ahead of their receipt, the worst of a quarter of an hour."""
+    """Seconds by which a collector's clock is off by its heartbeat, or its readings came ahead of time: the worst of 15 minutes."""
     threshold, sites = threshold_of(rule), ground.watched_sites(rule)
     ahead: dict[int, float] = {}
     uploads = CollectorUploadLog.objects.filter(site__in=sites, upload_time__gte=ground.now - CLOCK_WINDOW, processed__gt=0)
@@ -73,6 +88,9 @@ def clock_skew(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
         ahead[site] = 0.0 if count else ahead.get(site, 0.0)
     for upload in uploads.filter(future).only("site_id", "upload_time", "newest_reading_at", "errors"):
         ahead[upload.site_id] = max(ahead[upload.site_id], _seconds_ahead(upload))
+    for collector in ground.collectors:
+        if collector.clock_offset_ms is not None and ground.now - (collector.heartbeat_at or ground.now) <= CLOCK_WINDOW:
+            ahead[collector.site_id] = max(ahead.get(collector.site_id, 0.0), abs(collector.clock_offset_ms) / 1000)
     for site in sites:
         value = ahead.get(site.pk)
         verdict = Verdict.STALE
@@ -91,7 +109,10 @@ def _seconds_ahead(upload: CollectorUploadLog) -> float:
 
 
 def coverage_low(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
-    """Readings of the last hour, of those that its interval asks for. What is missing of miners that are away is their own alert's."""
+    """Readings of the last hour, of those that the site's interval asks for, in the five minutes in which any came at all.
+
+    A silence of the whole site has its own alert, and so have miners that are away: neither is counted here.
+    """
     threshold, end = threshold_of(rule), _last_closed(ground.now)
     sites = ground.watched_sites(rule)
     rows = SiteRollup5m.objects.filter(site__in=sites, bucket__gt=end - COVERAGE_BUCKETS * BUCKET, bucket__lte=end)

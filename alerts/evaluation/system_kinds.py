@@ -28,6 +28,7 @@ MINUTE_JOBS = (
     "advance_batches",
     "expire_commands",
     "verify_commands",
+    "notify",
 )
 """Jobs that end well each minute while the scheduler runs and nothing hangs."""
 
