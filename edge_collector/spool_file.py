@@ -14,8 +14,9 @@ from edge_collector.logs import EventLog
 
 log = EventLog(__name__)
 
-FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE"})
-"""What SQLite calls a disk that takes nothing more."""
+_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE"})
+_LOG_PAGES: Final = 256
+"""The write-ahead log is moved into the file at a megabyte: as much is free again on a full disk when it is."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batches (
     seq_start INTEGER PRIMARY KEY, seq_end INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -46,6 +47,11 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, Path | None]:
         return _opened(path), aside
 
 
+def is_full(error: sqlite3.OperationalError) -> bool:
+    """Whether this is how SQLite says that the disk takes nothing more."""
+    return error.sqlite_errorname in _FULL
+
+
 def open_to_read(path: Path) -> sqlite3.Connection:
     """For another process than the one that collects."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10, isolation_level=None)
@@ -74,6 +80,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(found)
