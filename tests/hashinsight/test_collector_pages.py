@@ -167,7 +167,9 @@ def test_metrics_have_one_series_a_site_whatever_the_number_of_collectors(site: 
     for number in range(3):
         make_collector(site, heartbeat_at=ago(minutes=number), spool_records=number, spool_bytes=10)
     make_collector(site, heartbeat_at=ago(days=9), is_watched=False, spool_records=1_000)
-    samples = {sample.name: sample for metric in collect_gauges(now=timezone.now()) for sample in metric.samples if "collector" in sample.name}
+    samples = {
+        sample.name: sample for metric in collect_gauges(now=timezone.now()) for sample in metric.samples if "collector" in sample.name
+    }
 
     assert samples["collector_heartbeat_age_seconds"].value == pytest.approx(120, abs=5)
     assert samples["collector_spool_records"].value == 3
