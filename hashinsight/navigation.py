@@ -77,10 +77,11 @@ def _administration(request: HttpRequest) -> dict[str, Any]:
 
 
 def _background_work(request: HttpRequest) -> list[dict[str, Any] | None]:
-    """django-q2's own pages, which can run code: superusers only."""
+    """The login locks, and django-q2's own pages, which can run code: superusers only."""
     if not request.user.is_superuser:
         return []
     return [
+        _model_page(request, _("Login locks"), "lock_clock", "axes.accessattempt"),
         _model_page(request, _("Schedules"), "event_repeat", "django_q.schedule"),
         _model_page(request, _("Queued tasks"), "pending_actions", "django_q.ormq"),
         _model_page(request, _("Failed tasks"), "error", "django_q.failure"),

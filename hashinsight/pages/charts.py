@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from hashinsight.pages.access import miner_or_404, site_or_404
+from hashinsight.pages.access import alert_or_404, miner_or_404, site_or_404
 from sites.models import Site
 from telemetry import units
 from telemetry.series import Point, Series, farm_series, miner_series, site_series
@@ -20,6 +20,8 @@ from telemetry.series import Point, Series, farm_series, miner_series, site_seri
 HOURS = (1, 24, 168, 720, 8760)
 LEAST_BUCKETS = 3
 """A chart is at least so wide, however new what it shows."""
+AROUND = timedelta(hours=2)
+"""What is drawn at least before and after an incident."""
 HASHRATE_UNITS = ((2e9, 1e9, "EH/s"), (2e6, 1e6, "PH/s"), (0.0, 1e3, "TH/s"))
 Column = list[float | None]
 Rows = Sequence[Point | None]
@@ -42,6 +44,18 @@ def site(request: HttpRequest, pk: int) -> JsonResponse:
 def miner(request: HttpRequest, pk: int) -> JsonResponse:
     shown = miner_or_404(request, pk)
     series, start, end = _drawn(request, lambda start, end: miner_series(shown, start=start, end=end), since=shown.created_at)
+    return _answer(series, start=start, end=end, zone=shown.site.timezone)
+
+
+def alert(request: HttpRequest, pk: int) -> JsonResponse:
+    """The alert's miner or site, from before the incident until after it."""
+    shown = alert_or_404(request, pk)
+    if shown.site is None:
+        raise Http404("an alert of this server has no series")
+    over = shown.resolved_at or timezone.now()
+    margin = max(AROUND, (over - shown.opened_at) / 2)
+    start, end = shown.opened_at - margin, min(timezone.now(), over + margin)
+    series = miner_series(shown.miner, start=start, end=end) if shown.miner else site_series(shown.site, start=start, end=end)
     return _answer(series, start=start, end=end, zone=shown.site.timezone)
 
 

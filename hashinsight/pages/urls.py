@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import path
 
 from hashinsight import dashboard
-from hashinsight.pages import charts, floor, miner, readings, site
+from hashinsight.pages import alert, charts, floor, miner, readings, site
 
 app_name = "console"
 _staff = admin.site.admin_view
@@ -21,5 +21,9 @@ urlpatterns = [
     path("miners/miner/<int:pk>/overview/", _staff(miner.overview), name="miner"),
     path("miners/miner/<int:pk>/overview/live/", _staff(miner.live), name="miner_live"),
     path("miners/miner/<int:pk>/overview/series/", _staff(charts.miner), name="miner_series"),
+    path("alerts/alert/<int:pk>/overview/", _staff(alert.overview), name="alert"),
+    path("alerts/alert/<int:pk>/overview/live/", _staff(alert.live), name="alert_live"),
+    path("alerts/alert/<int:pk>/overview/series/", _staff(charts.alert), name="alert_series"),
+    path("alerts/alert/<int:pk>/overview/act/", _staff(alert.act), name="alert_act"),
     path("telemetry/readings/", _staff(readings.readings), name="readings"),
 ]
