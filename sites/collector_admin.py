@@ -34,12 +34,7 @@ OBSERVED = [
     "first_seen_at",
     "heartbeat_at",
     "interval_seconds",
-    "version",
-    "started_at",
     "sent_at",
-    "miners",
-    "commands_open",
-    "last_acked_seq",
 ]
 
 
