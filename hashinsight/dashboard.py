@@ -16,7 +16,9 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
+from alerts.counts import OpenAlerts, together
 from commands.models import MinerCommand
+from hashinsight.open_alerts import counted
 from hashinsight.pages.collectors import collector_rows
 from market import quotes
 from miners.models import MinerState
@@ -110,6 +112,7 @@ class Standing:
 class SiteRow:
     site: Site
     standing: Standing
+    alerts: OpenAlerts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +140,15 @@ def overview_fragment(request: HttpRequest) -> HttpResponse:
 def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     sites = list(Site.objects.visible_to(request.user).active())
     statistics = site_statistics(sites, now=now)
-    rows = [SiteRow(site=site, standing=Standing([statistics[site.pk]])) for site in sites]
+    alerts = counted(request)
+    rows = [SiteRow(site=site, standing=Standing([statistics[site.pk]]), alerts=alerts.get(site.pk, OpenAlerts())) for site in sites]
     rows.sort(key=lambda row: (-row.standing.lost_ghs, row.site.code))
     return {
         "now": now,
         "farm": Standing(list(statistics.values())),
         "rows": rows,
         "sites": sites,
+        "alerts": together(alerts.values()),
         "collectors": collector_heartbeats(sites, now=now),
         "edge_collectors": collector_rows(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),
