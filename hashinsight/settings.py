@@ -208,6 +208,7 @@ COINGECKO_URL = env.str("HASHINSIGHT_COINGECKO_URL", default="https://api.coinge
 COINGECKO_API_KEY = env.str("HASHINSIGHT_COINGECKO_API_KEY", default="")
 COINWARZ_URL = env.str("HASHINSIGHT_COINWARZ_URL", default="https://www.coinwarz.com/v1/api")
 COINWARZ_API_KEY = env.str("HASHINSIGHT_COINWARZ_API_KEY", default="")
+BLOCK_SUBSIDY_BTC = env.float("HASHINSIGHT_BLOCK_SUBSIDY_BTC", default=3.125)  # halves at block 1,050,000, expected in 2028
 BLOCKCHAIN_INFO_URL = env.str("HASHINSIGHT_BLOCKCHAIN_INFO_URL", default="https://blockchain.info")
 MEMPOOL_SPACE_URL = env.str("HASHINSIGHT_MEMPOOL_SPACE_URL", default="https://mempool.space")
 

@@ -15,7 +15,7 @@ from preferences.lists import FILTERS_AT_MOST, PersonalList
 from preferences.models import ListColumns, SavedFilter
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
 
 @require_POST
@@ -52,8 +52,8 @@ def choose_columns(request: HttpRequest) -> HttpResponse:
     return _back(shown, request.POST.get("query", ""))
 
 
-def _person(request: HttpRequest) -> AbstractBaseUser:
-    return cast("AbstractBaseUser", request.user)  # the admin let nobody else in
+def _person(request: HttpRequest) -> User:
+    return cast("User", request.user)  # the admin let nobody else in
 
 
 def _list(request: HttpRequest) -> str:

@@ -29,5 +29,11 @@ def age(at: datetime | None, now: datetime | None = None) -> SafeString | str:
 
 
 @register.filter
+def share(part: float | None) -> str:
+    """0.974 as 97 %."""
+    return units.percent(None if part is None else part * 100)
+
+
+@register.filter
 def state_label(state: str) -> str:
     return str(MinerState(state).label)
