@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import structlog
+from django.db.utils import InterfaceError, OperationalError
 from structlog.typing import EventDict, WrappedLogger
 
 QUIET = {
@@ -15,6 +16,7 @@ QUIET = {
     "gunicorn.access": "WARNING",
     "django.request": "ERROR",  # every 4xx a second time
     "urllib3": "WARNING",
+    "axes": "ERROR",  # people.login and people.lockout say it with fields
 }
 
 
@@ -22,6 +24,17 @@ def drop_health_probes(_logger: WrappedLogger, _method: str, event: EventDict) -
     """The supervisor and load balancers ask every few seconds; a request that went well is no news."""
     if event.get("event") == "request_finished" and str(event.get("request", "")).startswith("GET /health") and event.get("code") == 200:
         raise structlog.DropEvent
+    return event
+
+
+def one_line_for_an_outage(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """While the database is away every page fails alike: its reason says more than the same trace each time."""
+    exc_info = event.get("exc_info")
+    error = exc_info[1] if isinstance(exc_info, tuple) else None
+    if isinstance(error, OperationalError | InterfaceError):
+        del event["exc_info"]
+        request = getattr(event.get("_record"), "request", None)
+        event.update(event="database_unavailable", path=getattr(request, "path", ""), error=str(error).strip().partition("\n")[0])
     return event
 
 
@@ -48,7 +61,7 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
         "formatters": {
             "events": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": [*shared, structlog.stdlib.add_logger_name],
+                "foreign_pre_chain": [*shared, structlog.stdlib.add_logger_name, one_line_for_an_outage],
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(form)],
             }
         },

@@ -1,6 +1,26 @@
-"""What should not be so (rules), what is so now (alerts), and who was told (channels and deliveries)."""
+"""Alerts: what is worth a word (rules), what is wrong now (alerts), and who was told (channels and deliveries)."""
 
 from alerts.models.alerts import Alert, AlertEvent, AlertMember
+from alerts.models.channels import ChannelKind, ChannelReceiver, EscalationStep, NotificationChannel
+from alerts.models.conditions import Condition, MinerLook, MinerRestart
+from alerts.models.deliveries import Delivery, DeliveryState
 from alerts.models.rules import AlertRule, RuleKind, Severity, Silence
 
-__all__ = ["Alert", "AlertEvent", "AlertMember", "AlertRule", "RuleKind", "Severity", "Silence"]
+__all__ = [
+    "Alert",
+    "AlertEvent",
+    "AlertMember",
+    "AlertRule",
+    "ChannelKind",
+    "ChannelReceiver",
+    "Condition",
+    "Delivery",
+    "DeliveryState",
+    "EscalationStep",
+    "MinerLook",
+    "MinerRestart",
+    "NotificationChannel",
+    "RuleKind",
+    "Severity",
+    "Silence",
+]

@@ -32,7 +32,7 @@ class RuleKind(models.TextChoices):
     REJECTS_HIGH = "rejects_high", _("many rejected shares")  # % of the shares since the last look
     WRONG_POOL = "wrong_pool", _("wrong pool")  # no threshold
     WRONG_WORKER = "wrong_worker", _("wrong worker")  # no threshold
-    REBOOT_LOOP = "reboot_loop", _("reboot loop")  # restarts within the rule's minutes
+    REBOOT_LOOP = "reboot_loop", _("reboot loop")  # restarts within the rule's minutes, which are its window and no hold
     POWER_HIGH = "power_high", _("power high")  # % of the nameplate
     CLOCK_SKEW = "clock_skew", _("clock is wrong")  # s
     COLLECTOR_SILENT = "collector_silent", _("collector silent")  # intervals of the site
@@ -44,7 +44,7 @@ class RuleKind(models.TextChoices):
     DISK_LOW = "disk_low", _("disk nearly full")  # % free
     PARTITIONS_LOW = "partitions_low", _("partitions run out")  # days made ahead
     BREAKER_OPEN = "breaker_open", _("breaker open")  # no threshold
-    COMMAND_NOT_VERIFIED = "command_not_verified", _("command not verified")  # commands within the rule's minutes
+    COMMAND_NOT_VERIFIED = "command_not_verified", _("command not verified")  # commands within the rule's minutes, as above
 
 
 class AlertRule(models.Model):
@@ -76,6 +76,12 @@ class AlertRule(models.Model):
     miner_models = models.ManyToManyField(MinerModel, verbose_name=_("miner models"), blank=True, related_name="+")
     tags = models.ManyToManyField(MinerTag, verbose_name=_("tags"), blank=True, related_name="+")
     racks = models.JSONField(_("racks"), default=list, blank=True, help_text=_("Names of racks, or zone/rack."))
+    expected_pools = models.JSONField(
+        _("expected pools"),
+        default=list,
+        blank=True,
+        help_text=_("Hosts of pools that are right, for “wrong pool”. Empty: those that a fifth of the site's miners use."),
+    )
 
     group_from = models.PositiveIntegerField(
         _("one alert from, miners"),

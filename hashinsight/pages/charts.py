@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from hashinsight.pages.access import miner_or_404, site_or_404
+from hashinsight.pages.access import alert_or_404, miner_or_404, site_or_404
 from hashinsight.pages.chart_file import csv_of
 from preferences.wishes import own_zone
 from sites.models import Site
@@ -30,6 +30,8 @@ SHORTEST = timedelta(minutes=5)
 """Nobody zooms in further: there are no more than a handful of readings."""
 LEAST_BUCKETS = 3
 """A chart is at least so wide, however new what it shows."""
+AROUND = timedelta(hours=2)
+"""What is drawn at least before and after an incident."""
 HASHRATE_UNITS = ((2e9, 1e9, "EH/s"), (2e6, 1e6, "PH/s"), (0.0, 1e3, "TH/s"))
 Column = list[float | None]
 Rows = Sequence[Point | None]
@@ -55,6 +57,20 @@ def miner(request: HttpRequest, pk: int) -> HttpResponse:
     return _answer(
         request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"{shown.site.code}-{shown.miner_id}"
     )
+
+
+def alert(request: HttpRequest, pk: int) -> HttpResponse:
+    """The alert's miner or site, from before the incident until after it."""
+    shown = alert_or_404(request, pk)
+    if shown.site is None:
+        raise Http404("an alert of this server has no series")
+    over = shown.resolved_at or timezone.now()
+    margin = max(AROUND, (over - shown.opened_at) / 2)
+    start, end = shown.opened_at - margin, min(timezone.now(), over + margin)
+    if "start" in request.GET:
+        start, end = _span(request)
+    series = miner_series(shown.miner, start=start, end=end) if shown.miner else site_series(shown.site, start=start, end=end)
+    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"alert-{shown.pk}")
 
 
 def _drawn(request: HttpRequest, read: Callable[[datetime, datetime], Series], *, since: datetime) -> tuple[Series, datetime, datetime]:

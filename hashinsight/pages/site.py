@@ -14,6 +14,7 @@ from django.utils import timezone
 from commands.permissions import allowed_commands
 from hashinsight.dashboard import Standing, collector_heartbeats
 from hashinsight.pages.access import site_or_404
+from hashinsight.pages.collectors import collector_rows
 from miners.models import Miner, MinerState
 from preferences.wishes import in_zone_of
 from sites.models import CollectorKey, Site
@@ -45,6 +46,7 @@ def _context(site: Site, *, now: datetime) -> dict[str, Any]:
         "standing": standing,
         "worst": worst_miners(site, now=now)[:WORST_AT_MOST] if standing.miners else [],
         "collectors": collector_heartbeats([site], now=now),
+        "edge_collectors": collector_rows([site], now=now),
         "uploads": list(CollectorUploadLog.objects.filter(site=site).order_by("-upload_time")[:5]),
         "has_key": CollectorKey.objects.usable(now).filter(site=site).exists(),
     }

@@ -22,6 +22,9 @@ def moment(at: datetime) -> SafeString:
     return units.with_utc(at, f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}")
 
 
+register.filter("utc", moment)  # the name it had
+
+
 @register.filter
 def age(at: datetime | None, now: datetime | None = None) -> SafeString | str:
     """How long ago, in words; in UTC when the mouse rests on it."""
