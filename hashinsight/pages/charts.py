@@ -67,6 +67,8 @@ def alert(request: HttpRequest, pk: int) -> HttpResponse:
     over = shown.resolved_at or timezone.now()
     margin = max(AROUND, (over - shown.opened_at) / 2)
     start, end = shown.opened_at - margin, min(timezone.now(), over + margin)
+    if "start" in request.GET:
+        start, end = _span(request)
     series = miner_series(shown.miner, start=start, end=end) if shown.miner else site_series(shown.site, start=start, end=end)
     return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"alert-{shown.pk}")
 
