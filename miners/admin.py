@@ -18,6 +18,7 @@ from commands.ordering import order_page
 from commands.permissions import allowed_commands
 from miners.filters import DeliveryFilter, FirmwareFilter, RackFilter, StateFilter, TemperatureFilter, TroubleFilter, ZoneFilter
 from miners.models import Miner, MinerModel, MinerState, MinerTag
+from sites.recorded import RecordedAdmin
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
@@ -39,7 +40,7 @@ class MinerTagAdmin(ModelAdmin):
 
 
 @admin.register(MinerModel)
-class MinerModelAdmin(ModelAdmin):
+class MinerModelAdmin(RecordedAdmin):
     list_display = ["name", "maker", "terahashes", "watts", "efficiency", "boards", "fans", "cooling", "released"]
     list_filter = ["maker", "cooling"]
     search_fields = ["name", "maker", "slug"]
@@ -61,7 +62,7 @@ class MinerModelAdmin(ModelAdmin):
 
 
 @admin.register(Miner)
-class MinerAdmin(SiteScopedAdmin):
+class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     list_display = ["miner_id", "state", "site", "model", "hashrate", "delivered", "temperature", "power", "pool", "last_seen"]
     list_filter = [
         VisibleSiteFilter,

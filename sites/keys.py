@@ -8,11 +8,15 @@ import structlog
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
+from sites.changes import note_changes
 from sites.models import CollectorKey, Site
 
 DEFAULT_OVERLAP = timedelta(days=1)
 """How long a rotated key still works: time enough to reach an agent at a farm, and for a spool to be sent."""
+
+ROTATED = gettext_noop("rotated")
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +47,17 @@ def rotate_key(
     ends_at = timezone.now() + overlap
     if key.expires_at is None or key.expires_at > ends_at:
         CollectorKey.objects.filter(pk=key.pk).update(expires_at=ends_at)
+        key.expires_at = ends_at
+        note_changes([key], by=created_by, reason=ROTATED)
     return create_key(key.site, name=key.name, created_by=created_by)
 
 
 def revoke_key(key: CollectorKey) -> bool:
     """Stop accepting `key` from now on; False when it was revoked before."""
-    revoked = CollectorKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    now = timezone.now()
+    revoked = CollectorKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now)
     if revoked:
+        key.revoked_at = now
+        note_changes([key])
         log.info("collector_key_revoked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix)
     return bool(revoked)

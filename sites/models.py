@@ -15,6 +15,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from sites.changes import ChangeRecords
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
@@ -81,6 +83,7 @@ class Site(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = SiteQuerySet.as_manager()
+    changes = ChangeRecords(m2m_fields=[users])
 
     class Meta:
         ordering = ["code"]
@@ -141,6 +144,7 @@ class CollectorKey(models.Model):
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
 
     objects = CollectorKeyQuerySet.as_manager()
+    changes = ChangeRecords(excluded_fields=["digest", "last_used_at"])
 
     class Meta:
         ordering = ["site", "name", "pk"]

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import path
 
 from hashinsight import dashboard
-from hashinsight.pages import charts, floor, miner, readings, site
+from hashinsight.pages import changes, charts, floor, miner, readings, site
 
 app_name = "console"
 _staff = admin.site.admin_view
@@ -21,5 +21,6 @@ urlpatterns = [
     path("miners/miner/<int:pk>/overview/", _staff(miner.overview), name="miner"),
     path("miners/miner/<int:pk>/overview/live/", _staff(miner.live), name="miner_live"),
     path("miners/miner/<int:pk>/overview/series/", _staff(charts.miner), name="miner_series"),
+    path("changes/", _staff(changes.changes), name="changes"),
     path("telemetry/readings/", _staff(readings.readings), name="readings"),
 ]
