@@ -162,8 +162,7 @@ class CollectorKey(models.Model):
     objects = CollectorKeyQuerySet.as_manager()
     changes = ChangeRecords(
         excluded_fields=[
-            *("digest", "last_used_at", "replaces", "fetched_by", "confirmed_at"),
-            *("replacement_asked_at", "replacement_asked_by", "replacement_expires_at"),
+            *("digest", "last_used_at", "replaces", "fetched_by", "confirmed_at", "replacement_asked_by", "replacement_expires_at"),
         ]
     )
 
