@@ -16,6 +16,7 @@ QUIET = {
     "gunicorn.access": "WARNING",
     "django.request": "CRITICAL",  # every refusal and every fault a second time
     "urllib3": "WARNING",
+    "axes": "ERROR",  # people.login and people.lockout say it with fields
 }
 
 ROUTINE = ("GET /health", "HEAD /health", "POST /api/collector/upload", "POST /api/edge/v1/telemetry/")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import template
 from django.utils.translation import gettext as _
+
+from alerts.counts import OpenAlerts
+from hashinsight.open_alerts import total
 
 register = template.Library()
 
@@ -19,3 +24,10 @@ def _range_label(hours: int) -> str:
         return _("%(n)d h") % {"n": hours}
     days = hours // 24
     return _("1 y") if days >= 365 else _("%(n)d d") % {"n": days}
+
+
+@register.simple_tag(takes_context=True)
+def open_alerts(context: dict[str, Any]) -> OpenAlerts:
+    """What is open at the sites of whoever looks at the page."""
+    request = context.get("request")
+    return total(request) if request is not None and request.user.is_authenticated else OpenAlerts()
