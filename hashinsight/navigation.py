@@ -82,8 +82,10 @@ def _data(request: HttpRequest) -> dict[str, Any]:
 
 
 def _administration(request: HttpRequest) -> dict[str, Any]:
+    changes = {"title": _("Changes"), "icon": "history", "link": reverse("console:changes")}
     return _group(
         _("Administration"),
+        changes if request.user.has_perm("sites.view_site") or request.user.has_perm("auth.view_user") else None,
         _model_page(request, _("Miner passwords"), "password", "commands.minercredential"),
         _model_page(request, _("Two-person rules"), "group_add", "commands.approvalrule"),
         _model_page(request, _("Jobs"), "schedule", "resilience.joblease"),
