@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from alerts.counts import OpenAlerts, together
 from commands.models import MinerCommand
 from hashinsight.open_alerts import counted
+from hashinsight.pages.collectors import collector_rows
 from market import quotes
 from miners.models import MinerState
 from resilience.fallback import redis_trouble
@@ -149,6 +150,7 @@ def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "sites": sites,
         "alerts": together(alerts.values()),
         "collectors": collector_heartbeats(sites, now=now),
+        "edge_collectors": collector_rows(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),
         "services": service_heartbeats(),
         "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else [],

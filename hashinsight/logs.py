@@ -16,6 +16,7 @@ QUIET = {
     "gunicorn.access": "WARNING",
     "django.request": "ERROR",  # every 4xx a second time
     "urllib3": "WARNING",
+    "axes": "ERROR",  # people.login and people.lockout say it with fields
 }
 
 

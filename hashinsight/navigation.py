@@ -63,6 +63,7 @@ def _inventory(request: HttpRequest) -> dict[str, Any]:
         _model_page(request, _("Miners"), "dns", "miners.miner"),
         _model_page(request, _("Miner models"), "category", "miners.minermodel"),
         _model_page(request, _("Collector keys"), "key", "sites.collectorkey"),
+        _model_page(request, _("Collectors"), "router", "sites.collector"),
     )
 
 
@@ -74,6 +75,8 @@ def _data(request: HttpRequest) -> dict[str, Any]:
         _model_page(request, _("Live readings"), "sensors", "telemetry.minertelemetrylive"),
         readings if may_read else None,
         _model_page(request, _("Uploads"), "cloud_upload", "telemetry.collectoruploadlog"),
+        _model_page(request, _("Gaps"), "data_loss_prevention", "telemetry.telemetrygap"),
+        _model_page(request, _("Collector events"), "event_note", "sites.collectorevent"),
         _model_page(request, _("Market values"), "currency_bitcoin", "market.marketsample"),
     )
 
@@ -91,10 +94,11 @@ def _administration(request: HttpRequest) -> dict[str, Any]:
 
 
 def _background_work(request: HttpRequest) -> list[dict[str, Any] | None]:
-    """django-q2's own pages, which can run code: superusers only."""
+    """The login locks, and django-q2's own pages, which can run code: superusers only."""
     if not request.user.is_superuser:
         return []
     return [
+        _model_page(request, _("Login locks"), "lock_clock", "axes.accessattempt"),
         _model_page(request, _("Schedules"), "event_repeat", "django_q.schedule"),
         _model_page(request, _("Queued tasks"), "pending_actions", "django_q.ormq"),
         _model_page(request, _("Failed tasks"), "error", "django_q.failure"),

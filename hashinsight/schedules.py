@@ -62,6 +62,7 @@ JOBS = (
     Job(name="hashinsight.gaps", func="telemetry.tasks.update_gaps", every_minutes=1),
     Job(name="hashinsight.partitions", func="telemetry.tasks.ensure_partitions", every_minutes=60),
     Job(name="hashinsight.retention", func="telemetry.tasks.prune", daily_at=time(3, 20)),
+    Job(name="hashinsight.sessions", func="people.tasks.forget_sessions", daily_at=time(3, 40)),
     Job(name="hashinsight.market", func="market.tasks.refresh", every_minutes=5),
     Job(name="hashinsight.command-execution", func="commands.tasks.execute_commands", every_minutes=1),
     Job(name="hashinsight.command-batches", func="commands.tasks.advance_batches", every_minutes=1),
