@@ -212,6 +212,12 @@ def expire_due(now: datetime, *, site: Site | None = None) -> int:
     return closed
 
 
+def bring_back_leases(now: datetime) -> int:
+    """Leases longer than any lease is were given by a clock that ran ahead. They are over: the commands are offered again. How many."""
+    longest = now + 2 * timedelta(seconds=settings.COMMAND_LEASE_S)
+    return MinerCommand.objects.open().filter(leased_until__gt=longest).update(leased_until=now)
+
+
 def wake_executors(site_ids: Iterable[int]) -> None:
     """Have the cluster carry out at once, after the commit, what is due at those of the sites whose miners this server reaches."""
     for code in Site.objects.polled().filter(pk__in=set(site_ids)).values_list("code", flat=True):

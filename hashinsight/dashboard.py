@@ -17,6 +17,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from commands.models import MinerCommand
+from hashinsight.pages.collectors import collector_rows
 from market import quotes
 from miners.models import MinerState
 from resilience.fallback import redis_trouble
@@ -144,6 +145,7 @@ def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "rows": rows,
         "sites": sites,
         "collectors": collector_heartbeats(sites, now=now),
+        "edge_collectors": collector_rows(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),
         "services": service_heartbeats(),
         "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else [],

@@ -46,6 +46,7 @@ def _inventory(request: HttpRequest) -> dict[str, Any]:
         _model_page(request, _("Miners"), "dns", "miners.miner"),
         _model_page(request, _("Miner models"), "category", "miners.minermodel"),
         _model_page(request, _("Collector keys"), "key", "sites.collectorkey"),
+        _model_page(request, _("Collectors"), "router", "sites.collector"),
     )
 
 
@@ -57,6 +58,8 @@ def _data(request: HttpRequest) -> dict[str, Any]:
         _model_page(request, _("Live readings"), "sensors", "telemetry.minertelemetrylive"),
         readings if may_read else None,
         _model_page(request, _("Uploads"), "cloud_upload", "telemetry.collectoruploadlog"),
+        _model_page(request, _("Gaps"), "data_loss_prevention", "telemetry.telemetrygap"),
+        _model_page(request, _("Collector events"), "event_note", "sites.collectorevent"),
         _model_page(request, _("Market values"), "currency_bitcoin", "market.marketsample"),
     )
 

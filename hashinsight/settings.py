@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from whitenoise.compress import Compressor
 
 from hashinsight import logs
 from hashinsight.environment import Environment
@@ -74,6 +75,7 @@ INSTALLED_APPS = [
     "commands",
     "market",
     "alerts",
+    "preferences",
 ]
 
 MIDDLEWARE = [
@@ -92,6 +94,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "people.gate.second_factor_first",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "preferences.wishes.preferred",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -204,10 +207,12 @@ RATE_LIMITS = {
     "upload": UPLOAD_RATE_PER_MINUTE,
     "read": env.int("HASHINSIGHT_READ_RATE_PER_MINUTE", default=60),
     "staff": env.int("HASHINSIGHT_STAFF_RATE_PER_MINUTE", default=300),
+    "heartbeat": env.int("HASHINSIGHT_HEARTBEAT_RATE_PER_MINUTE", default=60),  # and events, and new keys
     # A result that is not answered with 200 is never sent again, and a batch of hundreds is answered within seconds.
     "result": env.int("HASHINSIGHT_RESULT_RATE_PER_MINUTE", default=3_000),
     "failed_authentication": env.int("HASHINSIGHT_FAILED_AUTHENTICATION_RATE_PER_MINUTE", default=30),
 }
+KEY_OVERLAP_DAYS = env.int("HASHINSIGHT_KEY_OVERLAP_DAYS", default=7)  # of a key that its collector replaces by itself
 # How many of our own proxies stand in front and append to X-Forwarded-For; 0: the peer's address is the client's.
 TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
@@ -274,16 +279,17 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SCRIPTS": [lambda request: static("hashinsight/theme.js")],
     "STYLES": [lambda request: static("hashinsight/console.css")],
-    "SCRIPTS": [],
-    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
-    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "ACCOUNT": {
         "navigation": [
+            {"title": _("Preferences"), "link": reverse_lazy("console:preferences")},
             {"title": _("My account"), "link": reverse_lazy("people:account")},
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ]
     },
+    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
+    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
     "BORDER_RADIUS": "6px",
     "COLORS": {
@@ -316,6 +322,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of one that is not there
 WHITENOISE_USE_FINDERS = DEBUG
+# Source maps are half of all bytes, and only a developer's tools ever ask for one.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

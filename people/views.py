@@ -24,9 +24,10 @@ from django_otp import login as remember_device
 
 from people import second_factor
 from people.login import CodeForm
-from people.models import Preferences, Session
+from people.models import Session
 from people.sealing import SealBroken, seal, unseal
 from people.sessions import end_sessions
+from preferences.models import Preference
 
 CANDIDATE = "second_factor_candidate"
 """Where in the session the sealed secret waits for the code that proves that an app has it."""
@@ -151,5 +152,5 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     """Django's language switch, which for somebody logged in holds in their other browsers too."""
     language = request.POST.get("language", "")
     if request.method == "POST" and request.user.is_authenticated and language in dict(settings.LANGUAGES) and check_for_language(language):
-        Preferences.objects.update_or_create(user=request.user, defaults={"language": language})
+        Preference.objects.update_or_create(user=request.user, defaults={"language": language})
     return set_language(request)

@@ -103,10 +103,12 @@ class _Size:
 COLLECTION = "collection"
 COMMANDS = "commands"
 OUTGOING = "outgoing"
+NOTIFICATIONS = "notifications"
 SIZES = {
     COLLECTION: _Size(threads=8, queue_limit=64),
     COMMANDS: _Size(threads=5, queue_limit=1_000),
     OUTGOING: _Size(threads=10, queue_limit=100),
+    NOTIFICATIONS: _Size(threads=8, queue_limit=200),
 }
 
 _pools: dict[str, Bulkhead] = {}
@@ -114,7 +116,7 @@ _pools_lock = threading.Lock()
 
 
 def bulkhead(name: str) -> Bulkhead:
-    """This process's pool of that name (COLLECTION, COMMANDS, OUTGOING), made when it is first used."""
+    """This process's pool of that name (COLLECTION, COMMANDS, OUTGOING, NOTIFICATIONS), made when it is first used."""
     with _pools_lock:
         if name not in _pools:
             size = SIZES[name]

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 
 import structlog
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -25,6 +26,11 @@ from resilience.models import JobLease
 log = structlog.get_logger(__name__)
 
 TEXT_LIMIT = 500
+LONGEST = timedelta(minutes=10)
+"""No lease is taken for longer."""
+RELEASE_S = 30.0
+"""So long a run that has ended waits for a database that is away, to give its lease back: else the job would stand still until it ends."""
+RELEASE_PAUSE_S = 0.5
 
 
 class RunDropped(Exception):
@@ -91,9 +97,21 @@ def record_failure(lease: Lease, *, now: datetime, duration_ms: float, error: st
 
 
 def _release(lease: Lease, **outcome: object) -> None:
-    kept = JobLease.objects.filter(name=lease.name, owner=lease.owner).update(owner="", expires_at=None, **outcome)
-    if not kept:
+    if not _released(lease, **outcome):
         log.warning("job_lease_lost", job=lease.name, owner=lease.owner, hint="the run took longer than its lease")
+
+
+def _released(lease: Lease, **outcome: object) -> bool:
+    patience = time.monotonic() + RELEASE_S
+    while True:
+        try:
+            kept = JobLease.objects.filter(name=lease.name, owner=lease.owner).update(owner="", expires_at=None, **outcome)
+            return kept == 1
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > patience:
+                raise
+        connection.close()
+        time.sleep(RELEASE_PAUSE_S)
 
 
 @contextmanager
@@ -155,3 +173,11 @@ def forget_jobs(prefix: str, *, keep: Collection[str], now: datetime) -> int:
     at_work = Q(expires_at__gt=now)
     gone = JobLease.objects.filter(name__startswith=prefix).exclude(name__in=keep).exclude(at_work)
     return gone.delete()[0]
+
+
+def bring_back(now: datetime) -> int:
+    """Leases and heartbeats of a time that has not come yet, left by a clock that ran ahead: free, and of `now`. How many jobs."""
+    for name in ("finished_at", "succeeded_at"):
+        JobLease.objects.filter(**{f"{name}__gt": now}).update(**{name: now})
+    JobLease.objects.filter(expires_at__gt=now + LONGEST).update(owner="", expires_at=None)
+    return JobLease.objects.filter(started_at__gt=now).update(started_at=now)

@@ -35,6 +35,7 @@ class Envelope(msgspec.Struct):
     collected_at: Any = None
     source_seq_start: Any = None
     source_seq_end: Any = None
+    source_epoch: Any = None
     payload_enc: Any = None
 
 
@@ -67,6 +68,7 @@ class Batch:
     mode: str = ""
     sequence_start: int | None = None
     sequence_end: int | None = None
+    sequence_epoch: str = ""
 
 
 class _Form:
@@ -208,6 +210,7 @@ def _described(envelope: Envelope, *, received: int) -> Batch:
         mode=(text(envelope.mode) or "")[:10],
         sequence_start=_sequence(envelope.source_seq_start),
         sequence_end=_sequence(envelope.source_seq_end),
+        sequence_epoch=(text(envelope.source_epoch) or "")[:64],
     )
 
 

@@ -20,6 +20,14 @@ SEVERITIES = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
 ADDRESS = "url"
 
 
+def rank(severity: str) -> int:
+    return SEVERITIES.index(Severity(severity))
+
+
+def severities_from(least: str) -> list[Severity]:
+    return SEVERITIES[rank(least) :]
+
+
 class ChannelKind(models.TextChoices):
     EMAIL = "email", _("e-mail")
     TELEGRAM = "telegram", "Telegram"
@@ -116,7 +124,7 @@ class NotificationChannel(models.Model):
         self.sealed = seal({ADDRESS: url})
 
     def tells_of(self, severity: str) -> bool:
-        return SEVERITIES.index(Severity(severity)) >= SEVERITIES.index(Severity(self.minimum_severity))
+        return rank(severity) >= rank(self.minimum_severity)
 
     def is_on_call(self, moment: datetime) -> bool:
         return self.next_on_call(moment) <= moment

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from commands.models import CommandStatus, CommandType
 from miners.models import Miner
+from sites.keys import ask_for_replacement
 from sites.models import CollectorKey, Site
 from tests.makers import make_command, make_key, make_live, make_miner, make_site
 
@@ -69,6 +70,8 @@ COMMAND = {"site_id": "north", "miner_id": "m1", "command": "restart", "reason":
 BATCH = {"site_id": "north", "miner_ids": ["m1"], "command": "restart", "reason": "test"}
 RESULT = {"status": "completed", "result_code": 0, "result_message": "done"}
 RECORDS = [{"miner_id": "m1", "hashrate_ghs": 1}]
+HEARTBEAT = {"device_id": "edge-7"}
+EVENTS = {"device_id": "edge-7", "events": []}
 NEW_KEY = {"site_id": "north", "name": "new"}
 
 # Of `commands/pending` each key is answered for its own site; what is in the answer is checked apart.
@@ -93,6 +96,9 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("POST", "api/collector/keys"): for_staff(201, 404, NEW_KEY),
     ("DELETE", "api/collector/keys/<int:key_id>"): for_staff(200, 404),
     ("POST", "api/collector/keys/<int:key_id>/rotate"): for_staff(201, 404, {}),
+    ("POST", "api/edge/v1/heartbeat"): for_keys(200, 200, HEARTBEAT),
+    ("POST", "api/edge/v1/events"): for_keys(200, 200, EVENTS),
+    ("POST", "api/edge/v1/key/rotate"): for_keys(200, 409, {}),  # asked for the site's key only
     ("GET", "api/collector/commands/pending"): for_keys(200, 200),
     ("GET", "api/edge/v1/commands/poll"): for_keys(200, 200),
     ("POST", "api/collector/commands/<uuid:command_id>/result"): for_keys(200, 404, RESULT),
@@ -154,6 +160,7 @@ def world() -> World:
     make_live(miner)
     past = timezone.now() - timedelta(seconds=1)
     key, secret = make_key(site)
+    ask_for_replacement(key, asked_by="root")
     keys = {
         OWN_KEY: secret,
         OTHER_KEY: make_key(other)[1],
