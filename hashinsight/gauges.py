@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum
 from django_q.models import OrmQ
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -20,7 +20,7 @@ from commands.models import MinerCommand
 from market import quotes
 from resilience.breakers import LEVELS
 from resilience.models import JobLease
-from sites.models import Site
+from sites.models import Collector, Site
 from telemetry.models import CollectorUploadLog, TelemetryGap
 from telemetry.series import SiteStatistics, site_statistics
 
@@ -41,7 +41,7 @@ def collect_gauges(*, now: datetime) -> Iterable[Metric]:
     """All gauges at `now`. Where the database does not answer, `hashinsight_database_up` is 0 and the others are missing, not wrong."""
     up = GaugeMetricFamily("hashinsight_database_up", "Whether the database answered this scrape.")
     try:
-        found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_market(now)]
+        found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_collectors(now), *_market(now)]
         up.add_metric([], 1)
     except (DatabaseError, InterfaceError) as error:
         log.warning("metrics_without_database", error=str(error).strip())
@@ -114,6 +114,32 @@ def _gaps() -> Iterator[Metric]:
     ):
         gaps.add_metric([code, cause], count)
     yield gaps
+    missing = GaugeMetricFamily("collector_records_missing", "Numbered readings that have not arrived.", labels=["site_id", "cause"])
+    known = TelemetryGap.objects.filter(collector__isnull=False).order_by().values_list("site__code", "cause")
+    for code, cause, records in known.annotate(Sum("records")):
+        if records is not None:
+            missing.add_metric([code, cause], records)
+    yield missing
+
+
+def _collectors(now: datetime) -> Iterator[Metric]:
+    """Of the watched collectors of each site, the one that was not heard of for longest, and what waits at all of them."""
+    rows = list(
+        Collector.objects.watched()
+        .order_by()
+        .values_list("site__code")
+        .annotate(Min("heartbeat_at"), Sum("spool_records"), Sum("spool_bytes"), silent=Count("pk", filter=Q(silent_from__lt=now)))
+    )
+    yield _by_site(
+        "collector_heartbeat_age_seconds",
+        "Age of the last heartbeat of the collector that was not heard of for longest.",
+        ((code, (now - at).total_seconds()) for code, at, _records, _size, _silent in rows),
+    )
+    yield _by_site("collector_spool_records", "Readings that wait at the farm.", ((row[0], row[2]) for row in rows))
+    yield _by_site("collector_spool_bytes", "What they take of its disks.", ((row[0], row[3]) for row in rows))
+    yield _by_site(
+        "collectors_silent", "Watched collectors without a heartbeat for three of their intervals.", ((row[0], row[4]) for row in rows)
+    )
 
 
 def _market(now: datetime) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from sites.changes import ChangeRecords
 from sites.models import Site
 
 if TYPE_CHECKING:
@@ -45,10 +46,26 @@ class MinerModel(models.Model):
     released = models.PositiveSmallIntegerField(_("released"), null=True, blank=True)
     source = models.CharField(_("source"), max_length=255, help_text=_("The data sheet the figures come from."))
 
+    changes = ChangeRecords()
+
     class Meta:
         ordering = ["maker", "name"]
         verbose_name = _("miner model")
         verbose_name_plural = _("miner models")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MinerTag(models.Model):
+    """A word that operators give to miners, to choose them by: a customer, a batch, a repair campaign."""
+
+    name = models.CharField(_("tag"), max_length=50, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
 
     def __str__(self) -> str:
         return self.name
@@ -152,6 +169,7 @@ class Miner(models.Model):
     rack = models.CharField(_("rack"), max_length=50, blank=True)
     slot = models.CharField(_("slot"), max_length=50, blank=True)
     is_enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: not polled and not counted."))
+    tags = models.ManyToManyField(MinerTag, verbose_name=_("tags"), blank=True, related_name="miners")
     notes = models.TextField(_("notes"), blank=True)
 
     discovered = models.BooleanField(
@@ -160,6 +178,7 @@ class Miner(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = MinerQuerySet.as_manager()
+    changes = ChangeRecords(excluded_fields=["discovered", "created_at"], m2m_fields=[tags])
 
     class Meta:
         ordering = ["site", "miner_id"]

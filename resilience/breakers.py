@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -95,8 +95,9 @@ class SharedStorage(CircuitBreakerStorage):
 
     @property
     def opened_at(self) -> datetime | None:
+        """None, so that it is tried at once, for a moment that has not come yet: the clock was set back since."""
         opened_at: datetime | None = self._get("opened_at", None)
-        return opened_at
+        return opened_at if opened_at is None or opened_at <= datetime.now(UTC) else None
 
     @opened_at.setter
     def opened_at(self, moment: datetime) -> None:

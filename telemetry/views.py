@@ -87,6 +87,7 @@ def _completed(upload: Upload, batch: Batch) -> Upload:
         mode=upload.mode or batch.mode,
         sequence_start=batch.sequence_start,
         sequence_end=batch.sequence_end,
+        sequence_epoch=batch.sequence_epoch,
         errors=batch.errors,
     )
 
