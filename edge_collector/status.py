@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +26,19 @@ th { font-weight: 500; white-space: nowrap; width: 12rem } .bad { color: #c02b1d
 """
 
 State = Mapping[str, Any]
+
+
+def running_state(folder: Path) -> State | None:
+    """What the collector that works on `folder` says of itself; None when none does."""
+    try:
+        port = int((folder / PORT_FILE).read_text())
+        # Past any proxy: this is our own machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{port}/status.json", timeout=5) as answer:
+            state = json.load(answer)
+    except (OSError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
 
 
 class StatusPage:
