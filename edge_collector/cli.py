@@ -69,6 +69,7 @@ def _once(options: argparse.Namespace) -> int:
         say(f"{report.online} of {report.asked} miners answered; " + ("everything was sent." if arrived else f"{waiting:,} records wait."))
         if not arrived:
             say(f"The server did not take them: {agent.uplink.state.problem or 'there was no time to send'}.")
+        agent.close()
         return 0 if arrived else 1
 
 
