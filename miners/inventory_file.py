@@ -66,9 +66,9 @@ class Table:
     errors: list[RowError] = field(default_factory=list)
 
 
-def read_table(raw: bytes) -> Table:
+def read_table(raw: bytes, *, required: Sequence[str] = REQUIRED) -> Table:
     """Raise UnreadableFile when it is no such file at all; errors of single rows are in the table."""
-    text = _decoded(raw)
+    text = decoded(raw)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
         header = next(lines)
@@ -77,12 +77,13 @@ def read_table(raw: bytes) -> Table:
     except csv.Error as error:
         raise UnreadableFile(f"The first line cannot be read as CSV: {error}.") from error
     names = [COLUMNS.get(cell.strip().lower().replace(" ", "_").replace("-", "_")) for cell in header]
-    table = _table(header, names)
+    table = _table(header, names, required)
     _read_rows(lines, names, table)
     return table
 
 
-def _decoded(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
+    """The text of a file as spreadsheets save it. Raise UnreadableFile when it is too large or no text."""
     if len(raw) > MAX_BYTES:
         raise UnreadableFile(f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
     encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
@@ -97,9 +98,9 @@ def _delimiter(text: str) -> str:
     return max((",", ";", "\t"), key=header.count)
 
 
-def _table(header: Sequence[str], names: Sequence[str | None]) -> Table:
+def _table(header: Sequence[str], names: Sequence[str | None], required: Sequence[str]) -> Table:
     known = [name for name in names if name]
-    missing = [name for name in REQUIRED if name not in known]
+    missing = [name for name in required if name not in known]
     if missing:
         found = ", ".join(cell.strip() for cell in header if cell.strip())[:200] or "nothing"
         raise UnreadableFile(f"The first line must name the columns; {' and '.join(missing)} is missing. Found: {found}.")
