@@ -21,25 +21,25 @@ from tests.makers import NOON, make_miner_model, make_site
 
 pytestmark = pytest.mark.django_db
 
-STEP = timedelta(minutes=15)
-"""The farms' interval: coarse, so that a week is 672 rounds."""
+STEP = timedelta(minutes=20)
+"""The farms' interval: coarse, so that a week is 504 rounds."""
 POOL, THIEF = "stratum+tcp://eu.pool.example:3333", "stratum+tcp://thief.example:3333"
 
 
-def at(day: int, hour: float) -> datetime:
+def at(day: int, hour: int, minute: int = 0) -> datetime:
     """A moment of the week, which begins on day 1 at 0:00."""
-    return NOON.replace(hour=0) + timedelta(days=day - 1, hours=hour)
+    return NOON.replace(hour=0) + timedelta(days=day - 1, hours=hour, minutes=minute)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """What happens to miners from `begins` to `ends`; `says` gives a miner's reading so many hours after the beginning."""
+    """What happens to miners from `begins` to `ends`; `says` gives a miner's reading so many minutes after the beginning."""
 
     name: str
     miners: tuple[str, ...]
     begins: datetime
     ends: datetime
-    says: Callable[[float], dict[str, Any]]
+    says: Callable[[int], dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,60 +65,60 @@ NORTH = rack("A", "R1") + rack("A", "R2") + rack("B", "R1") + rack("B", "R2")
 OFF = {"online": False, "error_type": "timeout"}
 
 
-def is_off(_hours: float) -> dict[str, Any]:
+def is_off(_minutes: int) -> dict[str, Any]:
     return OFF
 
 
-def booting_after(hours_off: float) -> Callable[[float], dict[str, Any]]:
+def booting_after(minutes_off: int) -> Callable[[int], dict[str, Any]]:
     """Off, and for its last reading back with a hash rate that is only beginning."""
-    return lambda hours: OFF if hours < hours_off else {"hashrate_ghs": 9_000.0, "temperature_max": 40.0, "uptime_seconds": 120}
+    return lambda minutes: OFF if minutes < minutes_off else {"hashrate_ghs": 9_000.0, "temperature_max": 40.0, "uptime_seconds": 120}
 
 
-def fading(hours: float) -> dict[str, Any]:
-    """One per cent an hour."""
-    return {"hashrate_ghs": 95_000.0 * (1 - hours / 100)}
+def fading(minutes: int) -> dict[str, Any]:
+    """One per cent less each hour."""
+    return {"hashrate_ghs": 95_000.0 * (1 - minutes / 6_000)}
 
 
-def flapping(hours: float) -> dict[str, Any]:
-    """An hour down, half an hour up."""
-    return OFF if hours % 1.5 < 1 else {}
+def flapping(minutes: int) -> dict[str, Any]:
+    """An hour down, forty minutes up."""
+    return OFF if minutes % 100 < 60 else {}
 
 
-def restarting(hours: float) -> dict[str, Any]:
-    return {"uptime_seconds": 30 + int(hours)}
+def restarting(_minutes: int) -> dict[str, Any]:
+    return {"uptime_seconds": 30}
 
 
-def rejecting(hours: float) -> dict[str, Any]:
+def rejecting(minutes: int) -> dict[str, Any]:
     """One share of five, on counters that go on from what they were."""
-    shares = int(hours * 3_600)
+    shares = minutes * 60
     return {"accepted_shares": 10**7 + shares * 4 // 5, "rejected_shares": 10**5 + shares // 5}
 
 
 INCIDENTS = (
-    Incident(name="rack breaker", miners=rack("A", "R1"), begins=at(1, 10), ends=at(1, 14.25), says=booting_after(4)),
+    Incident(name="rack breaker", miners=rack("A", "R1"), begins=at(1, 10), ends=at(1, 14, 20), says=booting_after(240)),
     Incident(
         name="dead fan",
         miners=("B-R1-03",),
         begins=at(2, 3),
         ends=at(2, 20),
-        says=lambda hours: {"fan_speeds": [5_400, 0, 5_900, 5_900], "temperature_max": 79.0},
+        says=lambda minutes: {"fan_speeds": [5_400, 0, 5_900, 5_900], "temperature_max": 79.0},
     ),
-    Incident(name="planned work", miners=rack("B", "R2"), begins=at(2, 8), ends=at(2, 11.5), says=is_off),
+    Incident(name="planned work", miners=rack("B", "R2"), begins=at(2, 8), ends=at(2, 11, 40), says=is_off),
     Incident(name="slow degradation", miners=("A-R2-05",), begins=at(3, 0), ends=at(4, 12), says=fading),
-    Incident(name="reboot loop", miners=("B-R1-09",), begins=at(3, 15), ends=at(3, 16.5), says=restarting),
+    Incident(name="reboot loop", miners=("B-R1-09",), begins=at(3, 15), ends=at(3, 16, 30), says=restarting),
     Incident(name="flapping link", miners=("s-07",), begins=at(4, 18), ends=at(5, 0), says=flapping),
     Incident(
         name="pool outage",
         miners=NORTH,
         begins=at(5, 6),
         ends=at(5, 9),
-        says=lambda hours: {"hashrate_ghs": 60_000.0, "hashrate_5s_ghs": 0.0},
+        says=lambda minutes: {"hashrate_ghs": 60_000.0, "hashrate_5s_ghs": 0.0},
     ),
-    Incident(name="stolen hash rate", miners=("A-R1-02",), begins=at(6, 20), ends=at(6, 23), says=lambda hours: {"pool_url": THIEF}),
+    Incident(name="stolen hash rate", miners=("A-R1-02",), begins=at(6, 20), ends=at(6, 23), says=lambda minutes: {"pool_url": THIEF}),
     Incident(name="bad link to the pool", miners=("A-R2-01",), begins=at(7, 2), ends=at(7, 6), says=rejecting),
 )
-COLLECTOR_REBOOT = (at(6, 12), at(6, 13.25))
-PLANNED = (at(2, 7.75), at(2, 12))
+COLLECTOR_REBOOT = (at(6, 12), at(6, 13, 20))
+PLANNED = (at(2, 7, 50), at(2, 12))
 
 
 def soon(moment: datetime, minutes: int = 75) -> tuple[datetime, datetime]:
@@ -133,8 +133,8 @@ TABLE = (
         scope="rack",
         key="A/R1",
         miners=10,
-        opens=soon(at(1, 10), 45),
-        ends=soon(at(1, 14), 30),
+        opens=soon(at(1, 10), 40),
+        ends=soon(at(1, 14), 40),
     ),
     Expected(
         incident="dead fan", rule="fan-failed", site="north", scope="miner", key="B-R1-03", opens=soon(at(2, 3)), ends=soon(at(2, 20))
@@ -155,7 +155,7 @@ TABLE = (
         scope="miner",
         key="B-R1-09",
         opens=soon(at(3, 15)),
-        ends=soon(at(3, 16.5), 90),
+        ends=soon(at(3, 16, 30), 90),
     ),
     Expected(
         incident="flapping link",
@@ -184,7 +184,7 @@ TABLE = (
         scope="site",
         miners=0,
         opens=soon(at(6, 12), 60),
-        ends=soon(at(6, 13.25), 30),
+        ends=soon(at(6, 13, 20), 40),
     ),
     Expected(
         incident="stolen hash rate",
@@ -241,14 +241,15 @@ class Week:
                 farm.says[name] = self._healthy()
             for incident in INCIDENTS:
                 if incident.begins <= now < incident.ends:
-                    hours = (now - incident.begins) / timedelta(hours=1)
+                    minutes = (now - incident.begins) // timedelta(minutes=1)
                     for name in set(incident.miners) & farm.says.keys():
-                        farm.says[name] = {**farm.says[name], **incident.says(hours)}
+                        farm.says[name] = {**farm.says[name], **incident.says(minutes)}
         self.north.is_silent = COLLECTOR_REBOOT[0] <= now < COLLECTOR_REBOOT[1]
         for farm in (self.north, self.south):
             farm.report()
         JobLease.objects.update_or_create(name="poll:south", defaults={"succeeded_at": now})
-        roll_up(now)
+        if now.minute == 0:  # coverage and steps look at hours
+            roll_up(now)
         assert evaluate(now).failed == {}
 
     def _healthy(self) -> dict[str, Any]:
