@@ -75,15 +75,17 @@ def _data(request: HttpRequest) -> dict[str, Any]:
         _model_page(request, _("Live readings"), "sensors", "telemetry.minertelemetrylive"),
         readings if may_read else None,
         _model_page(request, _("Uploads"), "cloud_upload", "telemetry.collectoruploadlog"),
-        _model_page(request, _("Gaps"), "data_loss_prevention", "telemetry.telemetrygap"),
+        _model_page(request, _("Gaps"), "link_off", "telemetry.telemetrygap"),
         _model_page(request, _("Collector events"), "event_note", "sites.collectorevent"),
         _model_page(request, _("Market values"), "currency_bitcoin", "market.marketsample"),
     )
 
 
 def _administration(request: HttpRequest) -> dict[str, Any]:
+    changes = {"title": _("Changes"), "icon": "history", "link": reverse("console:changes")}
     return _group(
         _("Administration"),
+        changes if request.user.has_perm("sites.view_site") or request.user.has_perm("auth.view_user") else None,
         _model_page(request, _("Miner passwords"), "password", "commands.minercredential"),
         _model_page(request, _("Two-person rules"), "group_add", "commands.approvalrule"),
         _model_page(request, _("Jobs"), "schedule", "resilience.joblease"),

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "axes",
+    "simple_history",
     "resilience",
     "sites",
     "people",
@@ -92,6 +93,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "people.gate.second_factor_first",
+    "simple_history.middleware.HistoryRequestMiddleware",
     "preferences.wishes.preferred",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -240,6 +242,7 @@ COINGECKO_URL = env.str("HASHINSIGHT_COINGECKO_URL", default="https://api.coinge
 COINGECKO_API_KEY = env.str("HASHINSIGHT_COINGECKO_API_KEY", default="")
 COINWARZ_URL = env.str("HASHINSIGHT_COINWARZ_URL", default="https://www.coinwarz.com/v1/api")
 COINWARZ_API_KEY = env.str("HASHINSIGHT_COINWARZ_API_KEY", default="")
+BLOCK_SUBSIDY_BTC = env.float("HASHINSIGHT_BLOCK_SUBSIDY_BTC", default=3.125)  # halves at block 1,050,000, expected in 2028
 BLOCKCHAIN_INFO_URL = env.str("HASHINSIGHT_BLOCKCHAIN_INFO_URL", default="https://blockchain.info")
 MEMPOOL_SPACE_URL = env.str("HASHINSIGHT_MEMPOOL_SPACE_URL", default="https://mempool.space")
 
@@ -279,15 +282,15 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SCRIPTS": [lambda request: static("hashinsight/theme.js")],
     "STYLES": [lambda request: static("hashinsight/console.css")],
+    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
+    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "ACCOUNT": {
         "navigation": [
-            {"title": _("Preferences"), "link": reverse_lazy("console:preferences")},
             {"title": _("My account"), "link": reverse_lazy("people:account")},
+            {"title": _("Preferences"), "link": reverse_lazy("console:preferences")},
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ]
     },
-    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
-    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
     "BORDER_RADIUS": "6px",
     "COLORS": {

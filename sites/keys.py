@@ -10,7 +10,9 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
+from sites.changes import note_changes
 from sites.models import VISIBLE_PREFIX_LENGTH, Collector, CollectorKey, Site, digest_of, new_secret
 
 DEFAULT_OVERLAP = timedelta(days=1)
@@ -20,6 +22,9 @@ LAST_MINUTES = timedelta(minutes=10)
 """So long an old key goes on after the collector has been heard with its new one: for what it had under way."""
 WAITING_AT_MOST = 20
 """Replacements of one key that were fetched and never used."""
+ROTATED = gettext_noop("rotated")
+MAY_BE_REPLACED = gettext_noop("its collectors may fetch a new key")
+KEPT = gettext_noop("it is kept: no new key may be fetched")
 
 log = structlog.get_logger(__name__)
 
@@ -50,13 +55,18 @@ def rotate_key(
     ends_at = timezone.now() + overlap
     if key.expires_at is None or key.expires_at > ends_at:
         CollectorKey.objects.filter(pk=key.pk).update(expires_at=ends_at)
+        key.expires_at = ends_at
+        note_changes([key], by=created_by, reason=ROTATED)
     return create_key(key.site, name=key.name, created_by=created_by)
 
 
 def revoke_key(key: CollectorKey) -> bool:
     """Stop accepting `key` from now on; False when it was revoked before."""
-    revoked = CollectorKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    now = timezone.now()
+    revoked = CollectorKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now)
     if revoked:
+        key.revoked_at = now
+        note_changes([key])
         log.info("collector_key_revoked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix)
     return bool(revoked)
 
@@ -84,6 +94,8 @@ def ask_for_replacement(key: CollectorKey, *, asked_by: str) -> bool:
         replacement_asked_at=timezone.now(), replacement_asked_by=asked_by[:150], replacement_expires_at=key.expires_at
     )
     if asked:
+        key.refresh_from_db()
+        note_changes([key], reason=MAY_BE_REPLACED)
         log.info("collector_key_replacement_asked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=asked_by)
     return bool(asked)
 
@@ -96,6 +108,8 @@ def withdraw_replacement(key: CollectorKey, *, withdrawn_by: str) -> bool:
         return False
     asked.replacements.filter(confirmed_at=None, revoked_at=None).update(revoked_at=timezone.now())
     CollectorKey.objects.filter(pk=key.pk).update(replacement_asked_at=None, expires_at=asked.replacement_expires_at)
+    asked.refresh_from_db()
+    note_changes([asked], reason=KEPT)
     log.info("collector_key_replacement_withdrawn", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=withdrawn_by)
     return True
 

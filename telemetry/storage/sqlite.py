@@ -23,6 +23,9 @@ class SqliteStorage:
         utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
         return str(utc.replace(tzinfo=None))
 
+    def stored_lines(self, lines: bytes) -> list[str]:
+        return lines.decode().split("\n")[:-1]
+
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         with connection.cursor() as cursor:
@@ -91,6 +94,8 @@ def _insert(table: str, names: Sequence[str]) -> str:
 
 def _upsert(table: str, names: Sequence[str]) -> str:
     moves = ", ".join(
-        f"{name} = {columns.moved(name, new='excluded', known=table)}" for name in names if name not in {"miner_id", "site_id"}
+        f"{name} = {columns.moved(name, new=f'excluded.{name}', known=f'{table}.{name}')}"
+        for name in names
+        if name not in {"miner_id", "site_id"}
     )
     return f"{_insert(table, names)} ON CONFLICT (miner_id) DO UPDATE SET {moves} WHERE excluded.timestamp > {table}.timestamp"
