@@ -23,7 +23,7 @@ from edge_collector.batch import Batch, halves, make_batch, merged, parts
 from edge_collector.gaps import Dropped
 from edge_collector.logs import EventLog
 from edge_collector.shelf import Shelf
-from edge_collector.spool_file import is_full, open_file, transaction
+from edge_collector.store import is_full, open_file, transaction
 
 log = EventLog(__name__)
 

@@ -23,6 +23,8 @@ LAST_MINUTES = timedelta(minutes=10)
 WAITING_AT_MOST = 20
 """Replacements of one key that were fetched and never used."""
 ROTATED = gettext_noop("rotated")
+MAY_BE_REPLACED = gettext_noop("its collectors may fetch a new key")
+KEPT = gettext_noop("it is kept: no new key may be fetched")
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +94,8 @@ def ask_for_replacement(key: CollectorKey, *, asked_by: str) -> bool:
         replacement_asked_at=timezone.now(), replacement_asked_by=asked_by[:150], replacement_expires_at=key.expires_at
     )
     if asked:
+        key.refresh_from_db()
+        note_changes([key], reason=MAY_BE_REPLACED)
         log.info("collector_key_replacement_asked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=asked_by)
     return bool(asked)
 
@@ -104,6 +108,8 @@ def withdraw_replacement(key: CollectorKey, *, withdrawn_by: str) -> bool:
         return False
     asked.replacements.filter(confirmed_at=None, revoked_at=None).update(revoked_at=timezone.now())
     CollectorKey.objects.filter(pk=key.pk).update(replacement_asked_at=None, expires_at=asked.replacement_expires_at)
+    asked.refresh_from_db()
+    note_changes([asked], reason=KEPT)
     log.info("collector_key_replacement_withdrawn", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=withdrawn_by)
     return True
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from alerts.evaluation import statements
 from alerts.evaluation.answers import Answer, Subject, Verdict
 from alerts.evaluation.kinds import WINDOWED
 from alerts.models import AlertRule, Condition
@@ -30,7 +31,7 @@ class Held:
 
 @dataclass(slots=True)
 class _Changes:
-    created: list[Condition] = field(default_factory=list)
+    created: list[Answer] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
     good: list[int] = field(default_factory=list)
     bad_again: list[int] = field(default_factory=list)
@@ -50,13 +51,14 @@ def hold(rule: AlertRule, answers: Iterable[Answer], *, now: datetime, flapping:
     for subject, row in known.items():
         held.unwatched.add(subject)
         changes.deleted.append(row.pk)
+    _create(changes.created, rule, now=now)
     _store(changes, now=now)
     return held
 
 
 def _begin(answer: Answer, rule: AlertRule, *, held: Held, changes: _Changes, now: datetime) -> None:
     at_once = _hold_time(rule) == timedelta(0)
-    changes.created.append(_new_row(answer, rule, now=now, raised_at=now if at_once else None))
+    changes.created.append(answer)
     if at_once:
         held.raised[answer.subject] = answer
     else:
@@ -99,18 +101,21 @@ def _subject(row: Condition) -> Subject:
     return row.miner_id if row.miner_id is not None else (row.site_id, row.key)
 
 
-def _new_row(answer: Answer, rule: AlertRule, *, now: datetime, raised_at: datetime | None) -> Condition:
-    row = Condition(rule=rule, bad_since=now, raised_at=raised_at, value=answer.value)
-    if isinstance(answer.subject, int):
-        row.miner_id = answer.subject
-    else:
-        row.site_id, row.key = answer.subject
-    return row
+def _create(answers: list[Answer], rule: AlertRule, *, now: datetime) -> None:
+    raised_at = now if _hold_time(rule) == timedelta(0) else None
+    of_miners = [(answer.subject, answer.value) for answer in answers if isinstance(answer.subject, int)]
+    if of_miners:
+        constants = {"rule_id": rule.pk, "key": "", "bad_since": now, "raised_at": raised_at, "is_dismissed": False}
+        miners, values = zip(*of_miners, strict=True)
+        statements.insert_for_miners(Condition, constants, miners, values)
+    for answer in answers:
+        if not isinstance(answer.subject, int):
+            site, key = answer.subject
+            Condition.objects.create(rule=rule, site_id=site, key=key, bad_since=now, raised_at=raised_at, value=answer.value)
 
 
 def _store(changes: _Changes, *, now: datetime) -> None:
     rows = Condition.objects
-    rows.bulk_create(changes.created, batch_size=ROWS_AT_ONCE)
     for keys, columns in (
         (changes.good, {"good_since": now}),
         (changes.bad_again, {"good_since": None}),

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from alerts import silences
+from alerts.evaluation import statements
 from alerts.evaluation.answers import Answer, Subject, Verdict
 from alerts.evaluation.ground import Ground
 from alerts.evaluation.grouping import Container
@@ -24,6 +25,7 @@ FLAPS = 3
 TOLD_AGAIN_FROM = 0.25
 """A group that grew by this share of the miners last told of is worth another word; one that shrank by half is, too."""
 WORSE_BY = 0.1
+MANY = 200
 ROWS_AT_ONCE = 2_000
 
 Kind = AlertEvent.Kind
@@ -215,17 +217,21 @@ class Incidents:
         return AlertEvent.objects.bulk_create(events, batch_size=ROWS_AT_ONCE)
 
     def _save_members(self, answers: Mapping[Subject, Answer]) -> None:
+        few: list[AlertMember] = []
         for incident in self.all:
             left = list(incident.before - incident.members)
             for start in range(0, len(left), ROWS_AT_ONCE):
                 gone = AlertMember.objects.filter(alert=incident.alert, left_at=None, miner__in=left[start : start + ROWS_AT_ONCE])
                 gone.update(left_at=self.now)
-        joined = (
-            AlertMember(alert=incident.alert, miner_id=miner, joined_at=self.now, value=_value(answers.get(miner)))
-            for incident in self.all
-            for miner in incident.members - incident.before
-        )
-        AlertMember.objects.bulk_create(joined, batch_size=ROWS_AT_ONCE)
+            joined = sorted(incident.members - incident.before)
+            values = [_value(answers.get(miner)) for miner in joined]
+            if len(joined) >= MANY:
+                constants = {"alert_id": incident.alert.pk, "joined_at": self.now}
+                statements.insert_for_miners(AlertMember, constants, joined, values)
+                continue
+            for miner, value in zip(joined, values, strict=True):
+                few.append(AlertMember(alert=incident.alert, miner_id=miner, joined_at=self.now, value=value))
+        AlertMember.objects.bulk_create(few, batch_size=ROWS_AT_ONCE)
 
 
 _MOVING = (
