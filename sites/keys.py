@@ -92,7 +92,7 @@ def ask_for_replacement(key: CollectorKey, *, asked_by: str) -> bool:
         replacement_asked_at=timezone.now(), replacement_asked_by=asked_by[:150], replacement_expires_at=key.expires_at
     )
     if asked:
-        _record(key.pk, gettext_noop("replacement asked for"))
+        _record(key.pk, gettext_noop("its collectors may fetch a new key"))
         log.info("collector_key_replacement_asked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=asked_by)
     return bool(asked)
 
