@@ -1,0 +1,25 @@
+/* On each page of the admin. */
+(() => {
+  "use strict";
+
+  // The theme somebody chose on their preferences page, taken up once for each choice; Unfold's own switch goes on from there.
+  const wanted = document.cookie.match(/(?:^|; )hashinsight_theme=(auto|light|dark)/)?.[1];
+  if (wanted && localStorage.getItem("hashinsight_theme") !== wanted) {
+    localStorage.setItem("hashinsight_theme", wanted);
+    localStorage.setItem("_x_adminTheme", JSON.stringify(wanted));
+  }
+
+  // Django's boxes that complete what is typed have no name for those who cannot see the label beside them.
+  function nameSearchFields() {
+    for (const input of document.querySelectorAll(".select2-search__field:not([aria-label])")) {
+      const row = input.closest(".field-row, .form-row, .fieldset-row, [class*=field-]") ?? document;
+      input.setAttribute("aria-label", row.querySelector("label")?.textContent.trim() || document.title);
+    }
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!document.querySelector(".admin-autocomplete")) return;
+    new MutationObserver(nameSearchFields).observe(document.body, { childList: true, subtree: true });
+    nameSearchFields();
+  });
+})();
