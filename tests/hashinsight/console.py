@@ -26,14 +26,14 @@ POOL = "stratum+tcp://pool.example:3333"
 
 
 def make_farm(*, miners: int = 8, hours: int = 2, rack_of: int = 4) -> Site:
-    """North Valley: racks of four, a reading each ten minutes; the second rack is hot and the last miner stands nowhere."""
+    """North Valley: racks of four, a reading each five minutes; the second rack is hot and the last miner stands nowhere."""
     site = make_site("north", name="North Valley", timezone="America/Denver", power_price_kwh="0.05")
     model = make_miner_model("Antminer S19", hashrate_ghs=100_000.0, temperature_max=90)
     now = timezone.now()
     for number in range(miners):
         place = {"zone": "A", "rack": f"R{number // rack_of + 1}", "slot": str(number % rack_of + 1)} if number < miners - 1 else {}
         make_miner(site, f"m{number + 1}", model=model, serial_number=f"SN{number + 1:04}", **place)
-    for minutes in range(hours * 60, -1, -10):
+    for minutes in range(hours * 60, -1, -5):
         ingest_readings(
             site,
             [_reading(number, rack_of, now - timedelta(minutes=minutes)) for number in range(miners)],

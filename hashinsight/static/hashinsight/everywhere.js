@@ -17,7 +17,21 @@
     }
   }
 
+  // Unfold's menus and switches that only a mouse reaches.
+  const MOUSE_ONLY = "a[x-on\\:click]:not([href]), div[x-on\\:click^=openUserLinks]";
+
+  function press(event) {
+    if (!["Enter", " "].includes(event.key) || !event.target.matches(MOUSE_ONLY)) return;
+    event.preventDefault();
+    event.target.click();
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll(MOUSE_ONLY)) {
+      button.tabIndex = 0;
+      button.setAttribute("role", "button");
+    }
+    document.addEventListener("keydown", press);
     if (!document.querySelector(".admin-autocomplete")) return;
     new MutationObserver(nameSearchFields).observe(document.body, { childList: true, subtree: true });
     nameSearchFields();
