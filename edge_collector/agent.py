@@ -120,7 +120,7 @@ class Agent:
             "version": __version__,
             "started_at": self.started_at,
             "sent_at": iso_of(time.time()),
-            "interval_seconds": self.config.loop.interval_s,
+            "interval_seconds": max(self.config.uplink.heartbeat_s, self.config.loop.interval_s),
             "miners": len(self.inventory),
             "poll_duration_ms": round(report.seconds * 1000) if report else None,
             "spool_records": depth.records,
