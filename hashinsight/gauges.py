@@ -41,6 +41,7 @@ MEASURED = {
 def collect_gauges(*, now: datetime) -> Iterable[Metric]:
     """All gauges at `now`. Where the database does not answer, `hashinsight_database_up` is 0 and the others are missing, not wrong."""
     up = GaugeMetricFamily("hashinsight_database_up", "Whether the database answered this scrape.")
+    clock = GaugeMetricFamily("hashinsight_clock_timestamp_seconds", "The time of day by this server's clock.", value=now.timestamp())
     try:
         found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_alerts(), *_collectors(now), *_market(now)]
         up.add_metric([], 1)
@@ -48,7 +49,7 @@ def collect_gauges(*, now: datetime) -> Iterable[Metric]:
         log.warning("metrics_without_database", error=str(error).strip())
         found = []
         up.add_metric([], 0)
-    return [up, *found]
+    return [up, clock, *found]
 
 
 def _sites(now: datetime) -> Iterator[Metric]:
