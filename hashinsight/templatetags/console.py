@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import template
 from django.urls import reverse
 from django.utils.html import format_html
@@ -24,6 +26,14 @@ def changed_object(change: Change) -> str:
 def ranges(hours: str) -> list[tuple[int, str]]:
     """ "1,24,168" as the choices of a chart: hours and what people call them."""
     return [(int(part), _range_label(int(part))) for part in hours.split(",")]
+
+
+@register.simple_tag(takes_context=True)
+def export_address(context: Any, changes: Any, kind: str) -> str:
+    """Where the list `changes` is found as a file of `kind`, with its filters, search and order."""
+    query = context["request"].GET.urlencode()
+    address = reverse("console:export", args=[changes.opts.app_label, changes.opts.model_name, kind])
+    return f"{address}?{query}" if query else address
 
 
 def _range_label(hours: int) -> str:
