@@ -194,6 +194,7 @@ POLL_SHARD_SIZE = env.int("HASHINSIGHT_POLL_SHARD_SIZE", default=25_000)  # a la
 RETENTION_HISTORY_DAYS = env.int("HASHINSIGHT_RETENTION_HISTORY_DAYS", default=30)
 RETENTION_UPLOAD_LOG_DAYS = env.int("HASHINSIGHT_RETENTION_UPLOAD_LOG_DAYS", default=7)
 RETENTION_COMMAND_DAYS = env.int("HASHINSIGHT_RETENTION_COMMAND_DAYS", default=30)
+RETENTION_ALERT_DAYS = env.int("HASHINSIGHT_RETENTION_ALERT_DAYS", default=180)
 RETENTION_ROLLUP_5M_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_5M_DAYS", default=90)
 RETENTION_ROLLUP_1H_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_1H_DAYS", default=730)
 
@@ -242,6 +243,7 @@ COINGECKO_URL = env.str("HASHINSIGHT_COINGECKO_URL", default="https://api.coinge
 COINGECKO_API_KEY = env.str("HASHINSIGHT_COINGECKO_API_KEY", default="")
 COINWARZ_URL = env.str("HASHINSIGHT_COINWARZ_URL", default="https://www.coinwarz.com/v1/api")
 COINWARZ_API_KEY = env.str("HASHINSIGHT_COINWARZ_API_KEY", default="")
+BLOCK_SUBSIDY_BTC = env.float("HASHINSIGHT_BLOCK_SUBSIDY_BTC", default=3.125)  # halves at block 1,050,000, expected in 2028
 BLOCKCHAIN_INFO_URL = env.str("HASHINSIGHT_BLOCKCHAIN_INFO_URL", default="https://blockchain.info")
 MEMPOOL_SPACE_URL = env.str("HASHINSIGHT_MEMPOOL_SPACE_URL", default="https://mempool.space")
 
@@ -279,17 +281,17 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SCRIPTS": [lambda request: static("hashinsight/theme.js")],
+    "SCRIPTS": [lambda request: static("hashinsight/everywhere.js")],
     "STYLES": [lambda request: static("hashinsight/console.css")],
+    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
+    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "ACCOUNT": {
         "navigation": [
-            {"title": _("Preferences"), "link": reverse_lazy("console:preferences")},
             {"title": _("My account"), "link": reverse_lazy("people:account")},
+            {"title": _("Preferences"), "link": reverse_lazy("console:preferences")},
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ]
     },
-    "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
-    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
     "BORDER_RADIUS": "6px",
     "COLORS": {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -22,13 +21,12 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from people import second_factor
 from people.lockout import unlock
-from people.models import Session
+from people.models import Preferences, Session
 from people.sessions import end_sessions
-from preferences.models import Preference
 from sites.changes import note_changes
 from sites.models import Site
 from sites.recorded import RecordedAdmin
@@ -38,23 +36,9 @@ for model in (User, Group, TOTPDevice, StaticDevice):  # the devices' pages woul
         admin.site.unregister(model)
 
 
-class PreferenceForm(forms.ModelForm):
-    language = forms.ChoiceField(
-        label=gettext_lazy("language"),
-        required=False,
-        choices=[("", gettext_lazy("of the browser")), *settings.LANGUAGES],
-        widget=UnfoldAdminSelectWidget,
-    )
-
-    class Meta:
-        model = Preference
-        fields = ["language", "timezone"]
-
-
-class PreferenceInline(StackedInline):
-    model = Preference
-    form = PreferenceForm
-    fields = ["language", "timezone"]
+class PreferencesInline(StackedInline):
+    model = Preferences
+    fields = ["language"]
     can_delete = False
     min_num = max_num = 1
     extra = 0
@@ -90,7 +74,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     list_filter = ["is_active", "is_staff", "groups"]
     readonly_fields = ["last_login", "date_joined"]
     filter_horizontal = ["user_permissions"]
-    inlines = [PreferenceInline]
+    inlines = [PreferencesInline]
     change_form_outer_before_template = "people/user_head.html"
     fieldsets = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),

@@ -28,8 +28,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from people import second_factor
 from people.lockout import count_failure, is_locked, locked_page
+from people.models import Preferences
 from people.sessions import note_origin
-from preferences.models import Preference
 from sites.authentication import client_address
 
 PENDING = "second_factor_of"
@@ -45,7 +45,7 @@ def finish_login(request: HttpRequest, user: User, backend: str, target: str) ->
     note_origin(request)
     log.info("login", user=user.get_username(), client=client_address(request))
     answer = HttpResponseRedirect(target)
-    chosen = Preference.objects.filter(user=user).values_list("language", flat=True).first()
+    chosen = Preferences.objects.filter(user=user).values_list("language", flat=True).first()
     if chosen:
         remember_language(answer, chosen)
     return answer

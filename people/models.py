@@ -1,4 +1,4 @@
-"""What belongs to a person who works with the console: their sessions and their second factor."""
+"""What belongs to a person who works with the console: their sessions, their second factor, the language they read."""
 
 from __future__ import annotations
 
@@ -51,6 +51,26 @@ class Session(AbstractBaseSession):
     @classmethod
     def get_session_store_class(cls) -> Any:
         return import_module(settings.SESSION_ENGINE).SessionStore
+
+
+class Preferences(models.Model):
+    """What a person chose for themselves; without a row nothing was chosen."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.CASCADE, related_name="preferences")
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        choices=settings.LANGUAGES,
+        blank=True,
+        help_text=_("Of the console after logging in. Empty: the browser's."),
+    )
+
+    class Meta:
+        verbose_name = _("preferences")
+        verbose_name_plural = _("preferences")
+
+    def __str__(self) -> str:
+        return str(self.user)
 
 
 class Authenticator(TOTPDevice):  # type: ignore[misc]  # django-otp carries no types

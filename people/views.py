@@ -24,10 +24,9 @@ from django_otp import login as remember_device
 
 from people import second_factor
 from people.login import CodeForm
-from people.models import Session
+from people.models import Preferences, Session
 from people.sealing import SealBroken, seal, unseal
 from people.sessions import end_sessions
-from preferences.models import Preference
 
 CANDIDATE = "second_factor_candidate"
 """Where in the session the sealed secret waits for the code that proves that an app has it."""
@@ -152,5 +151,5 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     """Django's language switch, which for somebody logged in holds in their other browsers too."""
     language = request.POST.get("language", "")
     if request.method == "POST" and request.user.is_authenticated and language in dict(settings.LANGUAGES) and check_for_language(language):
-        Preference.objects.update_or_create(user=request.user, defaults={"language": language})
+        Preferences.objects.update_or_create(user=request.user, defaults={"language": language})
     return set_language(request)

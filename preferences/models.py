@@ -20,20 +20,19 @@ class Theme(models.TextChoices):
     DARK = "dark", _("dark")
 
 
-class Preference(models.Model):
-    """One person's language, time zone and theme. Empty is "no wish": the browser's language, the site's time zone."""
+class Display(models.Model):
+    """One person's time zone and theme. Empty is "no wish": each site's time zone, the theme of the browser."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.CASCADE, related_name="preference")
-    language = models.CharField(_("language"), max_length=10, blank=True)
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.CASCADE, related_name="display")
     timezone = models.CharField(_("time zone"), max_length=50, blank=True, validators=[validate_timezone])
     theme = models.CharField(_("theme"), max_length=10, choices=Theme.choices, blank=True)
 
     class Meta:
-        verbose_name = _("preference")
-        verbose_name_plural = _("preferences")
+        verbose_name = _("display")
+        verbose_name_plural = _("displays")
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.language} {self.timezone} {self.theme}"
+        return f"{self.user_id}: {self.timezone} {self.theme}"
 
 
 class ListQuerySet(models.QuerySet[Any]):

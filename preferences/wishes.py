@@ -1,4 +1,4 @@
-"""What a person wishes, applied to each of their requests: time zone, language, and a theme for the browser to take up."""
+"""What a person wishes, applied to each of their requests: the time zone, and a theme for the browser to take up."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone, translation
+from django.utils import timezone
 
-from preferences.models import Preference
+from preferences.models import Display
 
 THEME_COOKIE = "hashinsight_theme"
 YEAR_S = 365 * 86_400
 
 
-def preference_of(user: Any) -> Preference:
+def display_of(user: Any) -> Display:
     """The stored one, or one without wishes."""
-    return Preference.objects.filter(user=user.pk).first() or Preference(user=user)
+    return Display.objects.filter(user=user.pk).first() or Display(user=user)
 
 
 def preferred(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -28,24 +28,15 @@ def preferred(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[
     def answer(request: HttpRequest) -> HttpResponse:
         if not request.path.startswith("/admin/") or not request.user.is_authenticated:
             return get_response(request)
-        wish = preference_of(request.user)
+        wish = display_of(request.user)
         request.own_timezone = wish.timezone  # type: ignore[attr-defined]  # read by `own_zone`
-        language = "" if settings.LANGUAGE_COOKIE_NAME in request.COOKIES else wish.language
-        if language:
-            translation.activate(language)
         with timezone.override(wish.timezone or None):
             response = get_response(request)
-        _remember(response, settings.LANGUAGE_COOKIE_NAME, language)
-        if request.COOKIES.get(THEME_COOKIE) != wish.theme:
-            _remember(response, THEME_COOKIE, wish.theme)
+        if wish.theme and request.COOKIES.get(THEME_COOKIE) != wish.theme:
+            response.set_cookie(THEME_COOKIE, wish.theme, max_age=YEAR_S, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
         return response
 
     return answer
-
-
-def _remember(response: HttpResponse, name: str, value: str) -> None:
-    if value:
-        response.set_cookie(name, value, max_age=YEAR_S, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
 
 
 def own_zone(request: HttpRequest) -> str:

@@ -165,14 +165,10 @@ class CollectorKeyAdmin(RecordedAdmin, SiteScopedAdmin):
                 asked += [key] if ask_for_replacement(key, asked_by=request.user.get_username()) else []
             except KeyNotActive as error:
                 self.message_user(request, str(error), messages.WARNING)
-        for key in asked:
-            self.log_change(request, key, "Its collectors may fetch a new key.")
         text = ngettext("Collectors may fetch a replacement of %d key.", "Collectors may fetch replacements of %d keys.", len(asked))
         self.message_user(request, text % len(asked))
 
     @admin.action(description=_("Keep these keys after all"), permissions=["change"])
     def withdraw_replacement(self, request: HttpRequest, queryset: QuerySet[CollectorKey]) -> None:
         kept = [key for key in queryset.select_related("site") if withdraw_replacement(key, withdrawn_by=request.user.get_username())]
-        for key in kept:
-            self.log_change(request, key, "It is kept: no new key may be fetched.")
         self.message_user(request, ngettext("%d key is kept.", "%d keys are kept.", len(kept)) % len(kept))

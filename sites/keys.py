@@ -18,11 +18,11 @@ from sites.models import VISIBLE_PREFIX_LENGTH, Collector, CollectorKey, Site, d
 DEFAULT_OVERLAP = timedelta(days=1)
 """How long a rotated key still works: time enough to reach an agent at a farm, and for a spool to be sent."""
 
-ROTATED = gettext_noop("rotated")
 LAST_MINUTES = timedelta(minutes=10)
 """So long an old key goes on after the collector has been heard with its new one: for what it had under way."""
 WAITING_AT_MOST = 20
 """Replacements of one key that were fetched and never used."""
+ROTATED = gettext_noop("rotated")
 
 log = structlog.get_logger(__name__)
 

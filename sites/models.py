@@ -218,7 +218,7 @@ class Collector(models.Model):
     client_address = models.GenericIPAddressField(_("from"), null=True)
     started_at = models.DateTimeField(_("started"), null=True, help_text=_("By the collector’s own clock."))
     sent_at = models.DateTimeField(_("sent"), null=True, help_text=_("By the collector’s own clock."))
-    clock_offset_ms = models.FloatField(_("clock ahead of the server, ms"), null=True)
+    clock_offset_ms = models.FloatField(_("the server’s clock less its own, ms"), null=True)
     miners = models.PositiveIntegerField(_("miners"), null=True)
     poll_duration_ms = models.FloatField(_("last round took, ms"), null=True)
     spool_records = models.BigIntegerField(_("readings waiting"), null=True)

@@ -19,7 +19,8 @@ _POWER_STEPS = ((1e6, "MW"), (1e3, "kW"))
 def number(value: float | None, decimals: int = 0) -> str:
     if value is None:
         return DASH
-    return str(number_format(value, decimal_pos=decimals, force_grouping=True))
+    # Django's own formatting cuts decimals off instead of rounding.
+    return str(number_format(round(value, decimals), decimal_pos=decimals, force_grouping=True))
 
 
 def hashrate(ghs: float | None) -> str:

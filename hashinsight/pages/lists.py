@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -13,6 +13,9 @@ from django.views.decorators.http import require_POST
 
 from preferences.lists import FILTERS_AT_MOST, PersonalList
 from preferences.models import ListColumns, SavedFilter
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 @require_POST
@@ -25,7 +28,7 @@ def save_filter(request: HttpRequest) -> HttpResponse:
         messages.error(request, _("You have %(most)d saved filters here; remove one first.") % {"most": FILTERS_AT_MOST})
     else:
         clean = QueryDict(query).urlencode()
-        SavedFilter.objects.update_or_create(user_id=_own(request), list_name=shown, name=name, defaults={"query": clean})
+        SavedFilter.objects.update_or_create(user=_person(request), list_name=shown, name=name, defaults={"query": clean})
         messages.success(request, _("Saved as “%(name)s”.") % {"name": name})
     return _back(shown, query)
 
@@ -43,14 +46,14 @@ def choose_columns(request: HttpRequest) -> HttpResponse:
     shown = _list(request)
     columns = [] if "reset" in request.POST else request.POST.getlist("column")
     if columns:
-        ListColumns.objects.update_or_create(user_id=_own(request), list_name=shown, defaults={"columns": columns[:50]})
+        ListColumns.objects.update_or_create(user=_person(request), list_name=shown, defaults={"columns": columns[:50]})
     else:
         ListColumns.objects.of(request.user, shown).delete()
     return _back(shown, request.POST.get("query", ""))
 
 
-def _own(request: HttpRequest) -> int:
-    return cast("int", request.user.pk)  # the admin let nobody in who is not logged in
+def _person(request: HttpRequest) -> User:
+    return cast("User", request.user)  # the admin let nobody else in
 
 
 def _list(request: HttpRequest) -> str:

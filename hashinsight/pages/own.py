@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
@@ -16,8 +16,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from preferences.models import Preference, Theme
-from preferences.wishes import YEAR_S, preference_of
+from people.login import remember_language
+from people.models import Preferences
+from preferences.models import Display, Theme
+from preferences.wishes import display_of
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 class PreferenceForm(forms.ModelForm):
@@ -41,13 +46,15 @@ class PreferenceForm(forms.ModelForm):
     )
 
     class Meta:
-        model = Preference
-        fields = ["language", "timezone", "theme"]
+        model = Display
+        fields = ["timezone", "theme"]
+
+    field_order = ["language", "timezone", "theme"]
 
 
 def preferences(request: HttpRequest) -> HttpResponse:
-    wish = preference_of(request.user)
-    form = PreferenceForm(request.POST or None, instance=wish)
+    language = Preferences.objects.filter(user=request.user.pk).values_list("language", flat=True).first()
+    form = PreferenceForm(request.POST or None, instance=display_of(request.user), initial={"language": language or ""})
     if request.method == "POST" and form.is_valid():
         form.save()
         return _saved(request, form.cleaned_data["language"])
@@ -56,10 +63,11 @@ def preferences(request: HttpRequest) -> HttpResponse:
 
 
 def _saved(request: HttpRequest, language: str) -> HttpResponse:
+    Preferences.objects.update_or_create(user=cast("User", request.user), defaults={"language": language})
     if language:
         translation.activate(language)
     messages.success(request, _("Your preferences are saved."))
     answer = HttpResponseRedirect(reverse("console:preferences"))
     if language:
-        answer.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=YEAR_S, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
+        remember_language(answer, language)
     return answer

@@ -22,10 +22,19 @@ def moment(at: datetime | None) -> SafeString | str:
     return units.DASH if at is None else units.with_utc(at, f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}")
 
 
+register.filter("utc", moment)  # the name it had
+
+
 @register.filter
 def age(at: datetime | None, now: datetime | None = None) -> SafeString | str:
     """How long ago, in words; in UTC when the mouse rests on it."""
     return units.with_utc(at, units.age(at, now)) if at else units.age(None)
+
+
+@register.filter
+def share(part: float | None) -> str:
+    """0.974 as 97 %."""
+    return units.percent(None if part is None else part * 100)
 
 
 @register.filter

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from preferences.models import ListColumns, Preference, SavedFilter
+from preferences.models import Display, ListColumns, SavedFilter
 from tests.makers import make_command, make_live, make_miner, make_site, make_superuser
 
 pytestmark = pytest.mark.django_db
@@ -33,31 +33,19 @@ def miners_page(client: Client, **query: object) -> str:
 
 def test_preferences_are_kept_for_the_person(client: Client, person: User) -> None:
     client.post(reverse("console:preferences"), {"language": "zh-hans", "timezone": "Asia/Shanghai", "theme": "dark"})
-    wish = Preference.objects.get(user=person)
-    assert (wish.language, wish.timezone, wish.theme) == ("zh-hans", "Asia/Shanghai", "dark")
+    wish = Display.objects.get(user=person)
+    assert (wish.timezone, wish.theme, person.preferences.language) == ("Asia/Shanghai", "dark", "zh-hans")
+    assert 'lang="zh-hans"' in client.get(reverse("console:preferences")).content.decode()
 
 
 def test_time_zone_that_does_not_exist_is_refused(client: Client, person: User) -> None:
     html = client.post(reverse("console:preferences"), {"timezone": "Mars/Olympus"}).content.decode()
     assert "is not a time zone" in html
-    assert not Preference.objects.exists()
-
-
-def test_language_holds_in_a_browser_that_never_chose_one(client: Client, person: User) -> None:
-    Preference.objects.create(user=person, language="zh-hans")
-    answer = client.get(reverse("admin:index"), headers={"Accept-Language": "en"})
-    assert 'lang="zh-hans"' in answer.content.decode()
-    assert client.cookies["django_language"].value == "zh-hans"
-
-
-def test_language_that_was_switched_in_the_browser_goes_first(client: Client, person: User) -> None:
-    Preference.objects.create(user=person, language="zh-hans")
-    client.cookies["django_language"] = "en"
-    assert 'lang="en"' in client.get(reverse("admin:index")).content.decode()
+    assert not Display.objects.exists()
 
 
 def test_theme_is_handed_to_the_browser(client: Client, person: User) -> None:
-    Preference.objects.create(user=person, theme="dark")
+    Display.objects.create(user=person, theme="dark")
     client.get(reverse("admin:index"))
     assert client.cookies["hashinsight_theme"].value == "dark"
 
@@ -77,7 +65,7 @@ def test_time_is_the_sites_and_utc_shows_on_hover(client: Client, person: User) 
 
 
 def test_own_time_zone_goes_before_the_sites(client: Client, person: User) -> None:
-    Preference.objects.create(user=person, timezone="Asia/Shanghai")
+    Display.objects.create(user=person, timezone="Asia/Shanghai")
     assert " 20:00:00<" in timeline(client)
 
 

@@ -11,10 +11,9 @@ from django.core.cache import caches
 from django.test import Client
 from django.utils import timezone
 
-from people.models import Session
+from people.models import Preferences, Session
 from people.sessions import forget_expired
 from people.tasks import forget_sessions
-from preferences.models import Preference
 from tests.makers import make_staff, make_superuser
 
 pytestmark = pytest.mark.django_db
@@ -145,10 +144,10 @@ def test_chosen_language_holds_in_the_next_browser(person):
     elsewhere = browser(person)
 
     assert 'lang="zh-hans"' in elsewhere.get(HOME).content.decode()
-    assert Preference.objects.get(user=person).language == "zh-hans"
+    assert Preferences.objects.get(user=person).language == "zh-hans"
 
 
 def test_language_that_does_not_exist_is_not_kept(person):
     browser(person).post("/i18n/setlang/", {"language": "tlh", "next": "/admin/"})
 
-    assert not Preference.objects.exists()
+    assert not Preferences.objects.exists()

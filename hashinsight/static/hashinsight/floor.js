@@ -54,7 +54,7 @@
       const numbered = numbers.every((number) => Number.isInteger(number) && number > 0) && new Set(numbers).size === numbers.length;
       const rows = numbered ? Math.max(...numbers) + this.vacantSlots : rack.cells.length;
       const inOrder = numbered && rows <= 4 * rack.cells.length + 24;
-      slots.style.setProperty("--rows", Math.min(rows, 24));
+      slots.style.setProperty("--rows", Math.ceil(rows / Math.ceil(rows / 24)));
       if (inOrder) {
         const taken = new Map(rack.cells.map((cell, index) => [numbers[index], cell]));
         const slot = (number) => (taken.has(number) ? this.cell(taken.get(number), at(taken.get(number)[SLOT])) : this.vacant(at(String(number))));

@@ -67,7 +67,7 @@
     click(event) {
       const key = this.keyOf(event.target);
       const plain = !(event.ctrlKey || event.metaKey || event.shiftKey || this.isOn("pick") || this.isOn("layout"));
-      if (this.dragged) event.preventDefault();
+      if (this.dragged) { event.preventDefault(); event.stopPropagation(); }
       else if (key && !plain) { event.preventDefault(); this.flip(key); }
       this.dragged = false;
     }
@@ -84,7 +84,7 @@
 
     begin(event) {
       this.dragged = false;
-      if (event.button !== 0 || event.pointerType === "touch" || event.target.closest("button")) return;
+      if (event.button !== 0 || event.pointerType === "touch") return;
       const cell = event.target.closest(".hi-cell");
       const way = this.isOn("layout") && this.keyOf(event.target) ? new Carry(this, cell) : new Lasso(this, event);
       const from = { x: event.clientX, y: event.clientY };
@@ -102,7 +102,7 @@
       const stop = new AbortController();
       this.floor.busy = true;
       event.preventDefault();
-      cell?.focus?.({ preventScroll: true });
+      event.target.closest("a, button")?.focus({ preventScroll: true });
       addEventListener("pointermove", move, { signal: stop.signal });
       addEventListener("pointerup", end, { signal: stop.signal });
       addEventListener("pointercancel", () => { stop.abort(); this.floor.busy = false; way.cancel(); }, { signal: stop.signal });
