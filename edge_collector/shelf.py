@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -141,6 +142,14 @@ class Shelf:
 
     def set_number(self, name: str, value: int) -> None:
         self._db.execute("INSERT INTO numbers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+
+    def epoch(self) -> str:
+        """The name of this file's numbers, made with the file."""
+        number = self.number("epoch")
+        if number is None:
+            number = random.getrandbits(62)
+            self.set_number("epoch", number)
+        return f"{number:x}"
 
 
 def _not(spared: Taken) -> str:

@@ -61,6 +61,8 @@ class Spool:
         self._lost_in_memory: list[Dropped] = []
         self.next_seq = self._shelf.number("next_seq") or 1
         self._live_from = self.next_seq
+        self.epoch = self._shelf.epoch()
+        """Names this numbering: a new spool begins at 1 again, under another name."""
         self.lost_records = 0
         """Records dropped since the start."""
 

@@ -23,8 +23,6 @@ LAST_MINUTES = timedelta(minutes=10)
 WAITING_AT_MOST = 20
 """Replacements of one key that were fetched and never used."""
 ROTATED = gettext_noop("rotated")
-MAY_BE_REPLACED = gettext_noop("its collectors may fetch a new key")
-KEPT = gettext_noop("it is kept: no new key may be fetched")
 
 log = structlog.get_logger(__name__)
 
@@ -94,8 +92,7 @@ def ask_for_replacement(key: CollectorKey, *, asked_by: str) -> bool:
         replacement_asked_at=timezone.now(), replacement_asked_by=asked_by[:150], replacement_expires_at=key.expires_at
     )
     if asked:
-        key.refresh_from_db()
-        note_changes([key], reason=MAY_BE_REPLACED)
+        _record(key.pk, gettext_noop("its collectors may fetch a new key"))
         log.info("collector_key_replacement_asked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=asked_by)
     return bool(asked)
 
@@ -108,8 +105,7 @@ def withdraw_replacement(key: CollectorKey, *, withdrawn_by: str) -> bool:
         return False
     asked.replacements.filter(confirmed_at=None, revoked_at=None).update(revoked_at=timezone.now())
     CollectorKey.objects.filter(pk=key.pk).update(replacement_asked_at=None, expires_at=asked.replacement_expires_at)
-    asked.refresh_from_db()
-    note_changes([asked], reason=KEPT)
+    _record(key.pk, gettext_noop("kept after all"))
     log.info("collector_key_replacement_withdrawn", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=withdrawn_by)
     return True
 
@@ -128,6 +124,7 @@ def fetch_replacement(key: CollectorKey, *, fetched_by: str, now: datetime) -> R
     if old.replacement_expires_at is not None:
         ends_at = min(ends_at, old.replacement_expires_at)
     CollectorKey.objects.filter(pk=old.pk).update(expires_at=ends_at)
+    _record(old.pk, gettext_noop("replacement fetched"))
     log.info(
         "collector_key_replacement_fetched",
         site_id=old.site.code,
@@ -166,3 +163,8 @@ def confirm_replacement(key: CollectorKey, *, now: datetime) -> None:
     if old.expires_at is None or old.expires_at > ends_at:
         old.expires_at = ends_at
     CollectorKey.objects.filter(pk=old.pk).update(expires_at=old.expires_at, replacement_asked_at=None)
+    _record(old.pk, gettext_noop("replaced"))
+
+
+def _record(key_pk: int, reason: str) -> None:
+    note_changes([CollectorKey.objects.get(pk=key_pk)], reason=reason)

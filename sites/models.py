@@ -160,11 +160,7 @@ class CollectorKey(models.Model):
     confirmed_at = models.DateTimeField(_("first heartbeat with it"), null=True, blank=True, editable=False)
 
     objects = CollectorKeyQuerySet.as_manager()
-    changes = ChangeRecords(
-        excluded_fields=[
-            *("digest", "last_used_at", "replaces", "fetched_by", "confirmed_at", "replacement_asked_by", "replacement_expires_at"),
-        ]
-    )
+    changes = ChangeRecords(excluded_fields=["digest", "last_used_at", "confirmed_at", "fetched_by"])
 
     class Meta:
         ordering = ["site", "name", "pk"]

@@ -20,6 +20,8 @@ def command_not_verified(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     threshold = threshold_of(rule)
     judged = MinerCommand.objects.filter(verified_at__gte=ground.now - timedelta(minutes=rule.for_minutes))
     failed = judged.filter(verification=Verification.NOT_VERIFIED).order_by()
+    if not failed.exists() and rule.pk not in ground.holding:
+        return
     done = judged.filter(verification=Verification.VERIFIED, miner__in=failed.values("miner")).order_by()
     done_at = {(miner, command): at for miner, command, at in done.values_list("miner", "command").annotate(Max("sent_at"))}
     counts: dict[int, int] = {}
@@ -30,7 +32,7 @@ def command_not_verified(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
             counts[miner] = counts.get(miner, 0) + count
             what.setdefault(miner, set()).add(command)
     miners = ground.miners(rule).order_by()
-    known = set(held_miners(miners, rule).values_list("pk", flat=True))
+    known = set(held_miners(miners, rule, ground).values_list("pk", flat=True))
     often = [pk for pk, count in counts.items() if count >= threshold and pk not in known]
     for pk in [*known, *miners.filter(pk__in=often).values_list("pk", flat=True)]:
         count = counts.get(pk, 0)

@@ -49,7 +49,7 @@ def reboot_loop(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     threshold, since = threshold_of(rule), ground.now - timedelta(minutes=rule.for_minutes)
     counts = dict(MinerRestart.objects.filter(at__gte=since).order_by().values_list("miner").annotate(Count("pk")))
     miners = ground.miners(rule).order_by()
-    held = held_miners(miners, rule)
+    held = held_miners(miners, rule, ground)
     reached = set(held.filter(answers(ground)).values_list("pk", flat=True))
     known = dict(held.values_list("pk", "live__timestamp"))
     often = [pk for pk, count in counts.items() if count >= threshold and pk not in known]
@@ -70,7 +70,7 @@ def rejects_high(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     )
     enough = due & Q(shares__gte=FEWEST_SHARES)
     known = {}
-    held = held_miners(miners, rule)
+    held = held_miners(miners, rule, ground)
     counted = dict(held.filter(enough).values_list("pk", F("rejected") * 100.0 / F("shares")))
     reached = set(held.filter(answers(ground)).values_list("pk", flat=True))
     for pk, heard_at in held.values_list("pk", "live__timestamp"):

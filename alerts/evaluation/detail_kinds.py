@@ -97,7 +97,7 @@ def _rows(rule: AlertRule, ground: Ground, *, judged: Q, candidates: Q, names: t
     """Facts of all that may be bad, and of all that have a condition of the rule, those marked as `judged` or not."""
     miners, known = ground.miners(rule).order_by(), set()
     columns = ("pk", "live__timestamp", *names)
-    held = held_miners(miners, rule)
+    held = held_miners(miners, rule, ground)
     fresh = set(held.filter(judged).values_list("pk", flat=True))
     for row in held.values_list(*columns):
         facts: Facts = dict(zip(columns, row, strict=True))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max, Q, QuerySet
 
 from alerts.evaluation.grouping import Container, Place, host_of, totals_of
-from alerts.models import AlertRule, Silence
+from alerts.models import Alert, AlertRule, Condition, Silence
 from miners.models import STALE_INTERVALS, Miner
 from sites.models import Collector, Site
 from telemetry.models import MinerTelemetryLive
@@ -33,6 +33,10 @@ class Ground:
     """Those that send heartbeats and are watched."""
     silences: Sequence[Silence]
     """Those that hold now, maintenance windows among them."""
+    holding: set[int]
+    """Rules that have conditions: for the others nothing has to be looked up but what is bad now."""
+    alerted: set[int]
+    """Rules that have open alerts."""
     covered: dict[str, set[int]] = field(default_factory=dict)
     """Miners of which an alert of the kind speaks already; filled as rules are evaluated."""
     _places: dict[int, dict[int, Place]] = field(default_factory=dict)
@@ -144,6 +148,8 @@ def survey(now: datetime) -> Ground:
         read_at={site: read_at for site, read_at, _ in rows},
         received_at={site: received_at for site, _, received_at in rows},
         collectors=list(Collector.objects.filter(is_watched=True, heartbeat_at__isnull=False, site__is_active=True)),
+        holding=set(Condition.objects.order_by().values_list("rule_id", flat=True).distinct()),
+        alerted=set(Alert.objects.open().order_by().values_list("rule_id", flat=True).distinct()),
         silences=list(Silence.objects.at(now).select_related("miner")),
     )
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from alerts.evaluation import statements
 from alerts.evaluation.answers import Answer, Subject, Verdict
+from alerts.evaluation.ground import Ground
 from alerts.evaluation.kinds import WINDOWED
 from alerts.models import AlertRule, Condition
 
@@ -38,9 +39,10 @@ class _Changes:
     raised: list[int] = field(default_factory=list)
 
 
-def hold(rule: AlertRule, answers: Iterable[Answer], *, now: datetime, flapping: Collection[Subject] = ()) -> Held:
+def hold(rule: AlertRule, answers: Iterable[Answer], ground: Ground, *, flapping: Collection[Subject] = ()) -> Held:
     """Move the rule's conditions on by one look and store what changed. Inside a transaction."""
-    known = {_subject(row): row for row in Condition.objects.filter(rule=rule)}
+    now, rows = ground.now, Condition.objects.filter(rule=rule) if rule.pk in ground.holding else ()
+    known = {_subject(row): row for row in rows}
     held, changes = Held(), _Changes()
     for answer in answers:
         row = known.pop(answer.subject, None)

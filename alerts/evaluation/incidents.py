@@ -60,6 +60,12 @@ class Incidents:
 
     def __init__(self, rule: AlertRule, ground: Ground) -> None:
         self.rule, self.ground, self.now = rule, ground, ground.now
+        self.all: list[Incident] = []
+        if rule.pk in ground.alerted:
+            self._load()
+
+    def _load(self) -> None:
+        rule = self.rule
         alerts = Alert.objects.open().filter(rule=rule).select_for_update(of=("self",)).select_related("miner").order_by("opened_at", "pk")
         members: dict[int, set[int]] = defaultdict(set)
         present = AlertMember.objects.filter(alert__rule=rule, alert__resolved_at=None, left_at=None)

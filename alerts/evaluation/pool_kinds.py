@@ -26,8 +26,8 @@ def wrong_pool(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     miners = ground.miners(rule).order_by()
     wrong = _wrong_urls(rule, ground, judged)
     known = set()
-    fresh = dict(held_miners(miners, rule).filter(judged).values_list("pk", "live__pool_url"))
-    for pk, site, heard_at in held_miners(miners, rule).values_list("pk", "site", "live__timestamp"):
+    fresh = dict(held_miners(miners, rule, ground).filter(judged).values_list("pk", "live__pool_url"))
+    for pk, site, heard_at in held_miners(miners, rule, ground).values_list("pk", "site", "live__timestamp"):
         known.add(pk)
         verdict = Verdict.STALE if pk not in fresh else Verdict.BAD if fresh[pk] in wrong.get(site, ()) else Verdict.GOOD
         yield Answer(subject=pk, verdict=verdict, heard_at=heard_at, facts={"pool": host_of(fresh.get(pk))})

@@ -78,7 +78,8 @@ def _step(report: EvaluationReport, name: str, work: Callable[[], object]) -> No
 
 def _evaluate_rule(rule: AlertRule, ground: Ground, report: EvaluationReport) -> None:
     is_of_miners = rule.kind in OF_MINERS
-    held = hold(rule, KINDS[rule.kind](rule, ground), now=ground.now, flapping=_flapping(rule))
+    flapping = _flapping(rule) if rule.pk in ground.alerted else ()
+    held = hold(rule, KINDS[rule.kind](rule, ground), ground, flapping=flapping)
     events = (blast if is_of_miners else subjects).settle(rule, held, ground)
     if is_of_miners and rule.action and rule.action_mode != AlertRule.ActionMode.OFF:
         events = [*events, *actions.act(rule, held, ground)]

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from statistics import median
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from alerts.models import AlertRule, Condition, RuleKind
 from resilience.models import JobLease
 from sites.models import Collector, Site
 from telemetry.models import CollectorUploadLog, SiteRollup5m
-from telemetry.poll_plan import JOB_PREFIX, job_name, shards_of
+from telemetry.poll_plan import JOB_PREFIX
 
 BUCKET = timedelta(minutes=5)
 COVERAGE_BUCKETS = 12
@@ -59,12 +60,14 @@ def _of_collector(collector: Collector, rule: AlertRule, ground: Ground) -> Answ
 
 def poller_stopped(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     """No good round for so many intervals, of the part of the site that is worst off. Before its first round a site is not judged."""
-    rounds = dict(JobLease.objects.filter(name__startswith=JOB_PREFIX).values_list("name", Coalesce("succeeded_at", "started_at")))
+    rounds: dict[str, list[datetime]] = defaultdict(list)
+    for name, last in JobLease.objects.filter(name__startswith=JOB_PREFIX).values_list("name", Coalesce("succeeded_at", "started_at")):
+        if last is not None:
+            rounds[name.removeprefix(JOB_PREFIX).partition(":")[0]].append(last)
     for site in ground.watched_sites(rule):
         if site.collection != Site.Collection.SERVER or site.pk not in ground.read_at:
             continue
-        names = [job_name(site.code, shard) for shard in shards_of(site)]
-        last = min((rounds[name] for name in names if rounds.get(name)), default=None)
+        last = min(rounds[site.code], default=None)
         longest_s = max(site.interval_seconds, settings.POLL_DEADLINE_S)
         yield _by_age(site, last, interval_s=longest_s, rule=rule, now=ground.now)
 
@@ -117,7 +120,9 @@ def coverage_low(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     sites = ground.watched_sites(rule)
     rows = SiteRollup5m.objects.filter(site__in=sites, bucket__gt=end - COVERAGE_BUCKETS * BUCKET, bucket__lte=end)
     sums = {site: (samples, expected) for site, samples, expected in rows.values_list("site").annotate(Sum("samples"), Sum("expected"))}
-    away, silent = _share_away(ground), ground.silent_sites
+    silent = ground.silent_sites
+    short = any(samples * 100 < expected * (threshold + rule.clear_margin) for samples, expected in sums.values())
+    away = _share_away(ground) if short else {}
     for site in sites:
         samples, expected = sums.get(site.pk, (0, 0))
         owed = expected * (1 - away.get(site.pk, 0.0))
@@ -139,20 +144,26 @@ def _share_away(ground: Ground) -> dict[int, float]:
 
 def hashrate_step(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     """By how much less a site hashes than in the half hour before, beside what is missing of miners that explain it themselves."""
-    explained = explanations.missing_hashrate(ground)
+
+    @cache
+    def explained() -> dict[int, float]:
+        return explanations.missing_hashrate(ground)
 
     def change(site: int, before: float, last: float) -> float:
-        return before - last - explained.get(site, 0.0)
+        return before - last - explained().get(site, 0.0) if before - last > 0 else 0.0
 
     return _steps(rule, ground, "hashrate_ghs_avg", change)
 
 
 def power_step(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
     """By how much a site's power differs from that of the half hour before, up or down, beside what miners explain themselves."""
-    missing, returned = explanations.missing_power(ground), explanations.returned_power(ground)
+
+    @cache
+    def explained(*, up: bool) -> dict[int, float]:
+        return explanations.returned_power(ground) if up else explanations.missing_power(ground)
 
     def change(site: int, before: float, last: float) -> float:
-        return abs(before - last) - (returned if last > before else missing).get(site, 0.0)
+        return abs(before - last) - explained(up=last > before).get(site, 0.0)
 
     return _steps(rule, ground, "power_consumption_avg", change)
 
@@ -166,7 +177,9 @@ def _steps(rule: AlertRule, ground: Ground, column: str, change: Callable[[int, 
         answer = Answer(subject=(site.pk, ""), verdict=Verdict.STALE, limit=threshold)
         if site.pk in levels:
             before, last = levels[site.pk]
-            answer.value = 100.0 * max(0.0, change(site.pk, before, last)) / before
+            plain = 100.0 * abs(before - last) / before
+            # What explains a change is asked for only where there is one worth explaining.
+            answer.value = plain if plain < threshold - rule.clear_margin else 100.0 * max(0.0, change(site.pk, before, last)) / before
             good = answer.value < threshold - rule.clear_margin
             answer.verdict = Verdict.BAD if answer.value >= threshold else Verdict.GOOD if good else Verdict.BETWEEN
         yield answer

@@ -34,7 +34,7 @@ def give_permissions(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("hashinsight", "0002_alert_permissions"),
+        ("hashinsight", "0001_groups"),
         ("sites", "0002_collectors"),
         ("telemetry", "0008_collector_sequences"),
     ]
