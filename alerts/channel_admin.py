@@ -145,7 +145,7 @@ class EscalationStepAdmin(ModelAdmin):
 class DeliveryAdmin(ReadOnly, ModelAdmin):
     """The log of notifications."""
 
-    list_display = ["created_at", "what", "event_kind", "channel", "receiver", "outcome", "attempts", "sent_at", "next_try", "last_error"]
+    list_display = ["since", "what", "event_kind", "to", "outcome", "attempts", "when", "last_error"]
     list_filter = [["state", ChoicesDropdownFilter], ["channel", RelatedDropdownFilter]]
     list_filter_submit = True
     list_select_related = ["channel", "receiver__user", "event__alert__rule", "event__alert__site", "event__alert__miner"]
@@ -180,9 +180,22 @@ class DeliveryAdmin(ReadOnly, ModelAdmin):
     def event_kind(self, delivery: Delivery) -> str:
         return str(delivery.event.get_kind_display())
 
-    @admin.display(description=_("next attempt"))
-    def next_try(self, delivery: Delivery) -> Any:
-        return delivery.next_attempt_at if delivery.state in (DeliveryState.PENDING, DeliveryState.FAILED) else None
+    @admin.display(description=_("since"), ordering="created_at")
+    def since(self, delivery: Delivery) -> str:
+        return units.age(delivery.created_at)
+
+    @admin.display(description=_("to"), ordering="channel")
+    def to(self, delivery: Delivery) -> str:
+        return f"{delivery.channel} · {delivery.receiver}" if delivery.receiver else str(delivery.channel)
+
+    @admin.display(description=_("delivered, or next attempt"))
+    def when(self, delivery: Delivery) -> str:
+        if delivery.sent_at:
+            return units.age(delivery.sent_at)
+        if delivery.state == DeliveryState.GIVEN_UP:
+            return units.DASH
+        seconds = (delivery.next_attempt_at - timezone.now()).total_seconds()
+        return str(_("in %(duration)s") % {"duration": units.duration(seconds)}) if seconds > 0 else str(_("within a minute"))
 
     @display(description=_("state"), ordering="state", label=DELIVERY_COLOURS)
     def outcome(self, delivery: Delivery) -> tuple[str, str]:

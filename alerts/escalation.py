@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Subquery
 
 from alerts.models import Alert, AlertEvent, Delivery, EscalationStep
 from alerts.models.channels import severities_from
-from alerts.routing import Route, routes
+from alerts.routing import BEGINNING, Route, routes
 
 ALERTS_AT_ONCE = 500
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 def escalate(*, now: datetime) -> int:
     """Pass on what is open, told of, and not acknowledged for as long as each step says; how many alerts were passed on.
 
-    An alert goes through each step once. Its time begins when it was told, so a silence does not use it up.
+    An alert goes through each step once, and again if it comes back. Its time begins when it was told: a silence does not use it up.
     """
     known = {route.channel.pk: route for route in routes()}
     steps = EscalationStep.objects.filter(is_enabled=True, channel__in=known).select_related("channel")
@@ -30,11 +30,13 @@ def escalate(*, now: datetime) -> int:
 
 
 def _due(step: EscalationStep, route: Route, *, now: datetime) -> list[Alert]:
-    told_at = AlertEvent.objects.filter(alert=OuterRef("pk"), kind=AlertEvent.Kind.OPENED).values("routed_at")[:1]
-    passed_on = AlertEvent.objects.filter(alert=OuterRef("pk"), kind=AlertEvent.Kind.ESCALATED, details__step=step.pk)
+    began = AlertEvent.objects.filter(alert=OuterRef("pk"), kind__in=BEGINNING).order_by("-pk")
+    passed_on = AlertEvent.objects.filter(
+        alert=OuterRef("pk"), kind=AlertEvent.Kind.ESCALATED, details__step=step.pk, at__gte=OuterRef("told_at")
+    )
     alerts = (
         Alert.objects.filter(state=Alert.State.OPEN, is_silenced=False, severity__in=severities_from(step.minimum_severity))
-        .annotate(told_at=Subquery(told_at))
+        .annotate(told_at=Subquery(began.values("routed_at")[:1]))
         .filter(told_at__lte=now - timedelta(minutes=step.after_minutes))
         .exclude(Exists(passed_on))
     )

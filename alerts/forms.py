@@ -30,9 +30,9 @@ class Names(forms.CharField):
 
 
 class RuleForm(OwnSitesForm):
-    racks = Names(label=_("racks"), required=False, help_text=_("With commas between them: R07, or A/R07 for one of zone A. Empty: all."))
+    racks = Names(label=_("Racks"), required=False, help_text=_("With commas between them: R07, or A/R07 for one of zone A. Empty: all."))
     expected_pools = Names(
-        label=_("expected pools"),
+        label=_("Expected pools"),
         required=False,
         help_text=_(
             "For “wrong pool”: hosts that are right, with commas between them. Empty: those that a fifth of the site's miners use."
@@ -48,14 +48,14 @@ class ChannelForm(OwnSitesForm):
     """The address goes in and never comes out: on a later visit the field is empty, and left empty the address stays."""
 
     url = forms.CharField(
-        label=_("address"),
+        label=_("Address"),
         required=False,
         strip=True,
         max_length=2000,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "mailtos://…"}),
     )
     on_call_days = forms.TypedMultipleChoiceField(
-        label=_("on call on"),
+        label=_("On call on"),
         required=False,
         coerce=int,
         choices=list(WEEKDAYS.items()),

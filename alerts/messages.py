@@ -19,8 +19,7 @@ from alerts.wording import describe, headline
 LISTED = 20
 """Alerts named in one message; chats cut long ones off."""
 RESOLVED = "resolved"
-WEIGHT = (AlertEvent.Kind.OPENED, AlertEvent.Kind.GREW, AlertEvent.Kind.ESCALATED, AlertEvent.Kind.RESOLVED)
-"""Of several events of one alert in a message the last of these is told: what is over needs no "it grew"."""
+Kind = AlertEvent.Kind
 
 
 def compose(deliveries: Sequence[Delivery], *, language: str) -> Message:
@@ -43,15 +42,13 @@ def alert_address(alert: Alert) -> str:
 
 
 def _newest(events: Sequence[AlertEvent]) -> list[AlertEvent]:
-    """One event an alert, the worst alerts first and what is over last."""
-    chosen: dict[int, AlertEvent] = {}
-    for event in sorted(events, key=lambda event: (WEIGHT.index(AlertEvent.Kind(event.kind)), event.pk)):
-        chosen[event.alert_id] = event
+    """The last event of each alert, the worst alerts first and what is over last: what is over needs no "it grew"."""
+    chosen = {event.alert_id: event for event in sorted(events, key=lambda event: event.pk)}
     return sorted(chosen.values(), key=lambda event: (_is_over(event), -rank(event.alert.severity), event.pk))
 
 
 def _is_over(event: AlertEvent) -> bool:
-    return event.kind == AlertEvent.Kind.RESOLVED
+    return event.kind == Kind.RESOLVED
 
 
 def _level(news: Sequence[AlertEvent]) -> str:
@@ -62,11 +59,15 @@ def _line(event: AlertEvent) -> str:
     text = headline(event.alert)
     if _is_over(event):
         return _("[over] %(what)s") % {"what": text}
-    if event.kind == AlertEvent.Kind.ESCALATED:
+    if event.kind == Kind.ESCALATED:
         minutes = event.details["after_minutes"]
         text = _("not acknowledged for %(minutes)d min: %(what)s") % {"minutes": minutes, "what": text}
-    elif event.kind == AlertEvent.Kind.GREW:
+    elif event.kind == Kind.GREW:
         text = _("more miners: %(what)s") % {"what": text}
+    elif event.alert.is_flapping:
+        text = _("comes and goes: %(what)s") % {"what": text}
+    elif event.details.get("again"):
+        text = _("again: %(what)s") % {"what": text}
     return f"[{event.alert.get_severity_display()}] {text}"
 
 

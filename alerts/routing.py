@@ -1,7 +1,8 @@
 """From what happened to whom it is told: the outbox of events becomes deliveries, each event once for each channel.
 
 Told is that an alert opened, that it grew to twice what was told before, that nobody acknowledges it, and that it is over. Everything else
-is on its timeline. While an alert is silenced its news waits here; if it is over before the silence is, nobody hears of it.
+is on its timeline. One that comes back after its end was told is told anew. A part that splits off is no news to whoever knows of the
+whole. While an alert is silenced its news waits here; if it is over before the silence is, nobody hears of it.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Q
 
 from alerts.models import Alert, AlertEvent, ChannelKind, ChannelReceiver, Delivery, NotificationChannel
 
 EVENTS_AT_ONCE = 1_000
 GROWTH = 2
 """Told again when so many times as many miners are concerned as were told of."""
-OPENING = (AlertEvent.Kind.OPENED, AlertEvent.Kind.GREW)
+BEGINNING = (AlertEvent.Kind.OPENED, AlertEvent.Kind.SPLIT)
+OPENING = (*BEGINNING, AlertEvent.Kind.GREW)
 
 log = structlog.get_logger(__name__)
 
@@ -80,9 +82,9 @@ def route(*, now: datetime) -> int:
     known = routes()
     made: list[Delivery] = []
     for event in events:
-        for chosen in _chosen(event, known, told[event.alert_id], now=now):
-            made += chosen.deliveries(event, now=now)
-            told[event.alert_id][chosen.channel.pk] = max(event.alert.member_count, told[event.alert_id].get(chosen.channel.pk, 0))
+        chosen = _chosen(event, known, told[event.alert_id], now=now)
+        made += [delivery for route in chosen for delivery in route.deliveries(event, now=now)]
+        _note(told[event.alert_id], event.kind, {route.channel.pk: event.alert.member_count for route in chosen})
     Delivery.objects.bulk_create(made, ignore_conflicts=True)
     AlertEvent.objects.filter(pk__in=[event.pk for event in events]).update(routed_at=now)
     log.info("alerts_routed", events=len(events), deliveries=len(made))
@@ -97,12 +99,30 @@ def _outbox() -> Iterable[AlertEvent]:
 
 
 def _told(alerts: Collection[int]) -> dict[int, dict[int, int]]:
-    """Of how many miners each channel was told, by alert and channel."""
+    """Of how many miners each channel knows, by alert and channel, since the alert last began; of a part, what was told of the whole."""
     told: dict[int, dict[int, int]] = defaultdict(dict)
-    rows = Delivery.objects.filter(event__alert__in=alerts).order_by().values_list("event__alert", "channel")
-    for alert, channel, members in rows.annotate(Max("members_told")):
-        told[alert][channel] = members
+    whole = _wholes(alerts)
+    rows = Delivery.objects.filter(event__alert__in={*alerts, *whole.values()}).order_by("event", "pk")
+    for alert, kind, channel, members in rows.values_list("event__alert", "event__kind", "channel", "members_told"):
+        _note(told[alert], kind, {channel: members})
+    for part, alert in whole.items():
+        told[part] = {**dict.fromkeys(told[alert], 0), **told[part]} if told[part] else dict(told[alert])
     return told
+
+
+def _note(told: dict[int, int], kind: str, members: dict[int, int]) -> None:
+    """What channels know after they were told of an event; what is over is forgotten, so that its return is news."""
+    for channel, count in members.items():
+        if kind == AlertEvent.Kind.RESOLVED:
+            told.pop(channel, None)
+        else:
+            told[channel] = max(count, told.get(channel, 0))
+
+
+def _wholes(alerts: Collection[int]) -> dict[int, int]:
+    """The alert that each of `alerts` split off from, of those that did."""
+    split = AlertEvent.objects.filter(alert__in=alerts, kind=AlertEvent.Kind.SPLIT, details__of_alert__isnull=False)
+    return dict(split.values_list("alert", "details__of_alert"))
 
 
 def _chosen(event: AlertEvent, known: list[Route], told: dict[int, int], *, now: datetime) -> list[Route]:
@@ -110,15 +130,18 @@ def _chosen(event: AlertEvent, known: list[Route], told: dict[int, int], *, now:
     alert = event.alert
     if event.kind == AlertEvent.Kind.RESOLVED:
         return [route for route in known if route.channel.pk in told and route.channel.tells_resolved]
-    if event.kind not in OPENING or _is_no_news(alert):
+    if event.kind not in OPENING or _is_no_news(event):
         return []
     interested = [route for route in known if route.wants(alert) or (route.channel.pk in told and route.covers(alert))]
     new = [route for route in interested if _is_larger(alert, told.get(route.channel.pk))]
-    return _on_call(new, now=now) if event.kind == AlertEvent.Kind.OPENED else [r for r in new if r.channel.is_on_call(now)]
+    return _on_call(new, now=now) if event.kind in BEGINNING else [route for route in new if route.channel.is_on_call(now)]
 
 
-def _is_no_news(alert: Alert) -> bool:
-    """It is over, and went on as part of a larger one, or nobody was to hear of it."""
+def _is_no_news(event: AlertEvent) -> bool:
+    """It is over, and nobody was to hear of it or it goes on as part of a larger one; or it is a part itself."""
+    if "of_alert" in event.details:
+        return True
+    alert = event.alert
     return alert.resolved_at is not None and (alert.is_silenced or alert.events.filter(kind=AlertEvent.Kind.MERGED).exists())
 
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import delivery, notification
+from alerts import delivery, evaluation, notification
 from resilience.leases import leased_job
 
 NOTIFY_S = 150
 """Longer than a round may take, shorter than the claim on what it sends."""
+
+EVALUATE_S = 300
+"""Longer than the cluster lets a task run."""
+
+
+@leased_job("evaluate_alerts", ttl_s=EVALUATE_S)
+def evaluate() -> str:
+    """Each minute, after the roll-ups: what every rule says of the farm, and what becomes of its alerts; then people are told."""
+    report = evaluation.evaluate(timezone.now())
+    if report.events:
+        notify()
+    return str(report)
 
 
 @leased_job("notify", ttl_s=NOTIFY_S)

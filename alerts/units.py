@@ -17,7 +17,7 @@ UNITS = {
     RuleKind.REJECTS_HIGH: _("{value} % of the shares rejected"),
     RuleKind.REBOOT_LOOP: _("{value} restarts"),
     RuleKind.POWER_HIGH: _("{value} % of the nameplate power"),
-    RuleKind.CLOCK_SKEW: _("{value} s ahead"),
+    RuleKind.CLOCK_SKEW: _("{value} s off"),
     RuleKind.COLLECTOR_SILENT: _("{value} intervals without an upload"),
     RuleKind.POLLER_STOPPED: _("{value} intervals without a good round"),
     RuleKind.SCHEDULER_STOPPED: _("{value} min without a good run"),

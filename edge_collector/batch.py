@@ -79,7 +79,7 @@ def parts(lines: Iterable[bytes], *, most_records: int) -> Iterator[list[bytes]]
         yield part
 
 
-def upload_body(batch: Batch, server: Server) -> bytes:
+def upload_body(batch: Batch, server: Server, *, epoch: str) -> bytes:
     """The gzip body of the upload: the envelope, with the records as they are on disk."""
     envelope = {
         "schema": "telemetry_envelope.v1",
@@ -91,6 +91,7 @@ def upload_body(batch: Batch, server: Server) -> bytes:
         "record_count": batch.records,
         "source_seq_start": batch.seq_start,
         "source_seq_end": batch.seq_end,
+        "source_epoch": epoch,
     }
     head = json.dumps(envelope, separators=(",", ":"))[:-1].encode()
     records = zlib.decompress(batch.packed).replace(b"\n", b",")

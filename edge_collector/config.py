@@ -111,8 +111,12 @@ def read_secret(path: Path) -> str:
         raise ConfigError([f"{path}: cannot be read ({error}); check its owner and contents."]) from error
 
 
+def is_key(text: str) -> bool:
+    return _KEY.match(text) is not None
+
+
 def _checked_key(key: str, where: str) -> str:
-    if not _KEY.match(key):
+    if not is_key(key):
         raise ConfigError(
             [f"{where}: this is no collector key (hsc_ and 43 letters); make one in HashInsight under Sites, Collector keys."]
         )

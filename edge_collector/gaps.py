@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from edge_collector.batch import iso_of
+from edge_collector.batch import Batch, iso_of
 
 KIND = "spool_dropped"
 
@@ -22,6 +22,10 @@ class Dropped:
     bytes: int
     first_at: float
     last_at: float
+
+    @classmethod
+    def of(cls, batch: Batch) -> Dropped:
+        return cls(batch.seq_start, batch.seq_end, len(batch.packed), batch.first_at, batch.last_at)
 
     @property
     def records(self) -> int:

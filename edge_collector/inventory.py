@@ -37,6 +37,12 @@ class Marks:
         worker = (pool.user or "") if pool else ""
         return cls((snapshot.serial_number or "")[:64], snapshot.mac_address or "", worker[:100])
 
+    def updated(self, other: Marks) -> Marks:
+        """With what `other` knows; what it does not know stays."""
+        return Marks(
+            other.serial_number or self.serial_number, other.mac_address or self.mac_address, other.worker_name or self.worker_name
+        )
+
     def contradicts(self, other: Marks) -> bool:
         """Whether these are two machines. The MAC address decides where both have one."""
         if self.mac_address and other.mac_address:

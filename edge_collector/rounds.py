@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from cgminer.client import Timeouts
@@ -20,7 +21,8 @@ _ENOUGH: Final = 20_000
 Keep = Callable[[list[bytes], float, float], None]
 """Takes lines of JSON and the Unix times of the oldest and the newest reading among them."""
 
-Look = Callable[[Machine, Outcome], None]
+Look = Callable[[Machine, Outcome, bool], None]
+"""Is shown a miner, what came of asking it, and whether another machine answered in its place."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class _Memory:
 class Poller:
     """Runs rounds, and remembers between them how each miner wants to be asked and how often it failed."""
 
-    def __init__(self, config: Config, inventory: Inventory, *, look: Look = lambda machine, outcome: None) -> None:
+    def __init__(self, config: Config, inventory: Inventory, *, look: Look = lambda machine, outcome, is_stranger: None) -> None:
         """`look` is shown every outcome, in the polling thread."""
         self._config = config
         self._inventory = inventory
@@ -64,9 +66,19 @@ class Poller:
             if lines:
                 times = [outcome.finished_at.timestamp() for outcome in outcomes]
                 keep(lines, min(times), max(times))
+        self._report_unplaced(machines.values(), keep)
         self._number += 1
         report.seconds = time.monotonic() - started
         return report
+
+    def _report_unplaced(self, machines: Iterable[Machine], keep: Keep) -> None:
+        """A miner of which nobody knows where it is would otherwise only grow stale at the server, without a reason."""
+        now = datetime.now(UTC)
+        why = {"online": False, "error_type": "unknown_address", "error_message": "it is not known where this miner is"}
+        names = [machine.miner_id for machine in machines if machine.address is None]
+        lines = [record_line({"miner_id": name, "timestamp": iso(now), **why}) for name in names]
+        if lines:
+            keep(lines, now.timestamp(), now.timestamp())
 
     def failures_of(self, miner_id: str) -> int:
         """Rounds that this miner failed in a row."""
@@ -99,7 +111,7 @@ class Poller:
         self._memory[machine.miner_id] = _Memory(outcome.joined, self.failures_of(machine.miner_id) + 1 if failed else 0)
         report.online += not failed
         report.strangers += stranger
-        self._look(machine, outcome)
+        self._look(machine, outcome, stranger)
         return record_line(self._record(machine, outcome, stranger=stranger))
 
     def _record(self, machine: Machine, outcome: Outcome, *, stranger: bool) -> dict[str, Any]:

@@ -74,8 +74,8 @@ class Uplink:
 class Commands:
     enabled: bool = setting(True, says="carry out commands that the server hands out for miners of this inventory")
     poll_s: float = setting(5.0, low=0.1, high=3600, says="seconds between two questions for commands")
-    most_at_once: int = setting(8, low=1, high=200, says="miners that are commanded at the same time")
-    effect_s: float = setting(90.0, low=0.1, high=1800, says="seconds that the effect of a command is waited for")
+    most_at_once: int = setting(64, low=1, high=500, says="miners that are commanded at the same time")
+    effect_s: float = setting(300.0, low=0.1, high=1800, says="seconds that the effect of a command is waited for")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,7 @@ class Uplink:
         return sent
 
     def _attempt(self, batch: Batch, link: Link) -> Sent:
-        body = upload_body(batch, self._config.server)
+        body = upload_body(batch, self._config.server, epoch=self._spool.epoch)
         started = time.monotonic()
         try:
             reply = link.post(UPLOAD, body, headers=_BODY)

@@ -16,7 +16,9 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
+from alerts.counts import OpenAlerts, together
 from commands.models import MinerCommand
+from hashinsight.open_alerts import counted
 from hashinsight.pages.charts import with_silent_sites
 from hashinsight.pages.collectors import collector_rows
 from market import quotes
@@ -130,6 +132,7 @@ class Earnings:
 class SiteRow:
     site: Site
     standing: Standing
+    alerts: OpenAlerts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +160,13 @@ def overview_fragment(request: HttpRequest) -> HttpResponse:
 def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     sites = list(Site.objects.visible_to(request.user).active())
     statistics = site_statistics(sites, now=now)
-    rows = [SiteRow(site=site, standing=Standing([statistics[site.pk]], price_kwh=site.power_price_kwh)) for site in sites]
+    alerts = counted(request)
+    rows = [
+        SiteRow(
+            site=site, standing=Standing([statistics[site.pk]], price_kwh=site.power_price_kwh), alerts=alerts.get(site.pk, OpenAlerts())
+        )
+        for site in sites
+    ]
     rows.sort(key=lambda row: (-row.standing.lost_ghs, row.site.code))
     farm, market = Standing(list(statistics.values())), market_standing(now=now)
     day = farm_series(sites, start=now - timedelta(days=1), end=now)
@@ -168,6 +177,7 @@ def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "earnings": earnings(farm, rows, market),
         "rows": rows,
         "sites": sites,
+        "alerts": together(alerts.values()),
         "collectors": collector_heartbeats(sites, now=now),
         "edge_collectors": collector_rows(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),

@@ -16,6 +16,7 @@ from django_q.models import OrmQ
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from alerts.models import Alert, Severity
 from commands.models import MinerCommand
 from market import quotes
 from resilience.breakers import LEVELS
@@ -40,14 +41,15 @@ MEASURED = {
 def collect_gauges(*, now: datetime) -> Iterable[Metric]:
     """All gauges at `now`. Where the database does not answer, `hashinsight_database_up` is 0 and the others are missing, not wrong."""
     up = GaugeMetricFamily("hashinsight_database_up", "Whether the database answered this scrape.")
+    clock = GaugeMetricFamily("hashinsight_clock_timestamp_seconds", "The time of day by this server's clock.", value=now.timestamp())
     try:
-        found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_collectors(now), *_market(now)]
+        found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_alerts(), *_collectors(now), *_market(now)]
         up.add_metric([], 1)
     except (DatabaseError, InterfaceError) as error:
         log.warning("metrics_without_database", error=str(error).strip())
         found = []
         up.add_metric([], 0)
-    return [up, *found]
+    return [up, clock, *found]
 
 
 def _sites(now: datetime) -> Iterator[Metric]:
@@ -140,6 +142,18 @@ def _collectors(now: datetime) -> Iterator[Metric]:
     yield _by_site(
         "collectors_silent", "Watched collectors without a heartbeat for three of their intervals.", ((row[0], row[4]) for row in rows)
     )
+
+
+def _alerts() -> Iterator[Metric]:
+    """Zero where there is none, so that a rule on it ends; without a site for what concerns this server itself."""
+    codes = ["", *Site.objects.active().values_list("code", flat=True)]
+    counts = {(code, severity): 0 for code in codes for severity in Severity.values}
+    rows = Alert.objects.open().order_by().values_list("site__code", "severity").annotate(Count("pk"))
+    counts |= {(code or "", severity): count for code, severity, count in rows}
+    alerts = GaugeMetricFamily("alerts_open", "Alerts that are not over, acknowledged ones among them.", labels=["site_id", "severity"])
+    for (code, severity), count in counts.items():
+        alerts.add_metric([code, severity], count)
+    yield alerts
 
 
 def _market(now: datetime) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""The console's sidebar: the pages a user may open, in four groups."""
+"""The console's sidebar: the pages a user may open, in groups."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from hashinsight.open_alerts import total
+
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation for this user; a group without a page is left out."""
-    groups = [_operations(request), _inventory(request), _data(request), _administration(request)]
+    groups = [_operations(request), _alerts(request), _inventory(request), _data(request), _administration(request)]
     shown = [group for group in groups if group["items"]]
     shown[0]["separator"] = False
     return shown
@@ -39,6 +41,21 @@ def _operations(request: HttpRequest) -> dict[str, Any]:
     )
 
 
+def _alerts(request: HttpRequest) -> dict[str, Any]:
+    page = _model_page(request, _("Alerts"), "notifications", "alerts.alert")
+    if page and (count := total(request)).total:
+        page |= {"badge": str(count.total), "badge_variant": count.level}
+    return _group(
+        _("Alerts"),
+        page,
+        _model_page(request, _("Rules"), "rule", "alerts.alertrule"),
+        _model_page(request, _("Silences"), "notifications_off", "alerts.silence"),
+        _model_page(request, _("Channels"), "campaign", "alerts.notificationchannel"),
+        _model_page(request, _("Escalation"), "escalator_warning", "alerts.escalationstep"),
+        _model_page(request, _("Deliveries"), "outgoing_mail", "alerts.delivery"),
+    )
+
+
 def _inventory(request: HttpRequest) -> dict[str, Any]:
     return _group(
         _("Inventory"),
@@ -58,15 +75,17 @@ def _data(request: HttpRequest) -> dict[str, Any]:
         _model_page(request, _("Live readings"), "sensors", "telemetry.minertelemetrylive"),
         readings if may_read else None,
         _model_page(request, _("Uploads"), "cloud_upload", "telemetry.collectoruploadlog"),
-        _model_page(request, _("Gaps"), "data_loss_prevention", "telemetry.telemetrygap"),
+        _model_page(request, _("Gaps"), "link_off", "telemetry.telemetrygap"),
         _model_page(request, _("Collector events"), "event_note", "sites.collectorevent"),
         _model_page(request, _("Market values"), "currency_bitcoin", "market.marketsample"),
     )
 
 
 def _administration(request: HttpRequest) -> dict[str, Any]:
+    changes = {"title": _("Changes"), "icon": "history", "link": reverse("console:changes")}
     return _group(
         _("Administration"),
+        changes if request.user.has_perm("sites.view_site") or request.user.has_perm("auth.view_user") else None,
         _model_page(request, _("Miner passwords"), "password", "commands.minercredential"),
         _model_page(request, _("Two-person rules"), "group_add", "commands.approvalrule"),
         _model_page(request, _("Jobs"), "schedule", "resilience.joblease"),

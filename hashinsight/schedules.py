@@ -68,6 +68,7 @@ JOBS = (
     Job(name="hashinsight.command-batches", func="commands.tasks.advance_batches", every_minutes=1),
     Job(name="hashinsight.command-expiry", func="commands.tasks.expire_commands", every_minutes=1),
     Job(name="hashinsight.command-verification", func="commands.tasks.verify_commands", every_minutes=1),
+    Job(name="hashinsight.alerts", func="alerts.tasks.evaluate", every_minutes=1),
     Job(name="hashinsight.notifications", func="alerts.tasks.notify", every_minutes=1),
     Job(name="hashinsight.delivery-log", func="alerts.tasks.prune_deliveries", daily_at=time(3, 40)),
 )

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "axes",
+    "simple_history",
     "resilience",
     "sites",
     "people",
@@ -92,6 +93,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "people.gate.second_factor_first",
+    "simple_history.middleware.HistoryRequestMiddleware",
     "preferences.wishes.preferred",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -192,6 +194,7 @@ POLL_SHARD_SIZE = env.int("HASHINSIGHT_POLL_SHARD_SIZE", default=25_000)  # a la
 RETENTION_HISTORY_DAYS = env.int("HASHINSIGHT_RETENTION_HISTORY_DAYS", default=30)
 RETENTION_UPLOAD_LOG_DAYS = env.int("HASHINSIGHT_RETENTION_UPLOAD_LOG_DAYS", default=7)
 RETENTION_COMMAND_DAYS = env.int("HASHINSIGHT_RETENTION_COMMAND_DAYS", default=30)
+RETENTION_ALERT_DAYS = env.int("HASHINSIGHT_RETENTION_ALERT_DAYS", default=180)
 RETENTION_ROLLUP_5M_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_5M_DAYS", default=90)
 RETENTION_ROLLUP_1H_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_1H_DAYS", default=730)
 

@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/", include("sites.urls")),
     path("api/", include("telemetry.urls")),
     path("api/", include("commands.urls")),
+    path("api/", include("alerts.urls")),
     path("api/schema/", staff_member_required(SpectacularAPIView.as_view()), name="api-schema"),
     path("api/docs/", staff_member_required(SpectacularSwaggerSplitView.as_view(url_name="api-schema")), name="api-docs"),
     re_path(r"^api/", UnknownEndpoint.as_view()),

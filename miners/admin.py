@@ -30,6 +30,7 @@ from miners.filters import (
 )
 from miners.identity import mac_address
 from miners.models import Miner, MinerModel, MinerState, MinerTag
+from sites.recorded import RecordedAdmin
 from sites.scoping import LimitedCountPaginator, OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
@@ -51,7 +52,7 @@ class MinerTagAdmin(ModelAdmin):
 
 
 @admin.register(MinerModel)
-class MinerModelAdmin(ModelAdmin):
+class MinerModelAdmin(RecordedAdmin):
     list_display = ["name", "maker", "terahashes", "watts", "efficiency", "boards", "fans", "cooling", "released"]
     list_filter = ["maker", "cooling"]
     search_fields = ["name", "maker", "slug"]
@@ -73,7 +74,7 @@ class MinerModelAdmin(ModelAdmin):
 
 
 @admin.register(Miner)
-class MinerAdmin(SiteScopedAdmin):
+class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     list_display = ["miner_id", "state", "site", "model", "hashrate", "delivered", "temperature", "power", "pool", "last_seen"]
     further_columns: ClassVar[list[str]] = [
         *("address", "mac_address", "serial_number", "worker", "firmware", "place", "boards", "efficiency", "uptime", "created_at")

@@ -11,6 +11,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from sites.changes import ChangeRecords
 from sites.models import Site
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class MinerModel(models.Model):
     )
     released = models.PositiveSmallIntegerField(_("released"), null=True, blank=True)
     source = models.CharField(_("source"), max_length=255, help_text=_("The data sheet the figures come from."))
+
+    changes = ChangeRecords()
 
     class Meta:
         ordering = ["maker", "name"]
@@ -175,6 +178,7 @@ class Miner(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = MinerQuerySet.as_manager()
+    changes = ChangeRecords(excluded_fields=["discovered", "created_at"], m2m_fields=[tags])
 
     class Meta:
         ordering = ["site", "miner_id"]

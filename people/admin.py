@@ -14,8 +14,8 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 from django.views.decorators.http import require_POST
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -27,7 +27,9 @@ from people import second_factor
 from people.lockout import unlock
 from people.models import Preferences, Session
 from people.sessions import end_sessions
+from sites.changes import note_changes
 from sites.models import Site
+from sites.recorded import RecordedAdmin
 
 for model in (User, Group, TOTPDevice, StaticDevice):  # the devices' pages would show their keys
     if admin.site.is_registered(model):
@@ -47,11 +49,11 @@ class UserForm(UserChangeForm):
     """With the sites of the user, of those that whoever edits may see; others stay as they are."""
 
     sites = forms.ModelMultipleChoiceField(
-        label=_("sites"),
+        label=gettext_lazy("sites"),
         queryset=Site.objects.none(),
         required=False,
         widget=UnfoldAdminSelectMultipleWidget,
-        help_text=_("Which sites the user sees. Superusers see every site."),
+        help_text=gettext_lazy("Which sites the user sees. Superusers see every site."),
     )
 
     visible_sites = Site.objects.none()
@@ -64,7 +66,7 @@ class UserForm(UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     form = UserForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -76,8 +78,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     change_form_outer_before_template = "people/user_head.html"
     fieldsets = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
-        (_("What they may do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "sites", "user_permissions"]}),
-        (_("Important dates"), {"fields": ["last_login", "date_joined"]}),
+        (gettext_lazy("What they may do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "sites", "user_permissions"]}),
+        (gettext_lazy("Important dates"), {"fields": ["last_login", "date_joined"]}),
     ]
 
     def get_urls(self) -> list[Any]:
@@ -140,25 +142,27 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         user = self.get_object(request, str(pk))
         if user is None or not self.has_change_permission(request, user):
             raise PermissionDenied
-        done = self._help(request, user, what)
+        reason, done = self._help(request, user, what)
+        note_changes([user], by=request.user, reason=reason)
         self.log_change(request, user, done)
         self.message_user(request, done, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:auth_user_change", args=[pk]))
 
-    def _help(self, request: HttpRequest, user: User, what: str) -> str:
+    def _help(self, request: HttpRequest, user: User, what: str) -> tuple[str, str]:
+        """What the history says of it, and what the page answers."""
         match what:
             case "reset":
                 second_factor.reset(user, by=request.user.get_username())
-                return str(_("Second factor removed, and logged out everywhere."))
+                return gettext_noop("second factor removed"), _("Second factor removed, and logged out everywhere.")
             case "log-out":
                 ended = end_sessions(user)
-                return ngettext("%d session ended.", "%d sessions ended.", ended) % ended
+                return gettext_noop("logged out everywhere"), ngettext("%d session ended.", "%d sessions ended.", ended) % ended
             case "unlock":
                 unlock(user.get_username())
-                return str(_("Wrong attempts forgotten: the user may log in again."))
+                return gettext_noop("login lock lifted"), _("Wrong attempts forgotten: the user may log in again.")
         raise PermissionDenied
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(RecordedAdmin, DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ["permissions"]

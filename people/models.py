@@ -7,13 +7,26 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.auth.models import Group, User
 from django.contrib.sessions.base_session import AbstractBaseSession, BaseSessionManager
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from simple_history import register
 
 from people.sealing import fingerprint, unseal
+from sites.changes import ChangeRecords
+
+register(
+    User,
+    app="people",
+    manager_name="changes",
+    records_class=ChangeRecords,
+    excluded_fields=["password", "last_login"],
+    m2m_fields=["groups", "user_permissions"],
+)
+register(Group, app="people", manager_name="changes", records_class=ChangeRecords, m2m_fields=["permissions"])
 
 
 class SessionQuerySet(models.QuerySet["Session"]):

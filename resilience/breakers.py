@@ -29,7 +29,7 @@ class Reporter(CircuitBreakerListener):
     """Tells the log when something stops working and when it works again, and Prometheus how often."""
 
     def failure(self, cb: CircuitBreaker, exc: BaseException) -> None:
-        log.warning("call_failed", breaker=cb.name, error_type=type(exc).__name__, error=str(exc)[:300])
+        log.warning("call_failed", breaker=cb.name, error_type=str(getattr(exc, "error_type", type(exc).__name__)), error=str(exc)[:300])
 
     def state_change(self, cb: CircuitBreaker, old_state: object, new_state: object) -> None:
         name, state = str(cb.name), _name(new_state)

@@ -1,7 +1,8 @@
 """One run of a job at a time, on however many machines: a row claimed by a conditional update, with an owner and an end.
 
 The row is also the job's heartbeat: when it last started, ended and succeeded, how long it took and what it said. A crashed owner never
-gives its lease back; the lease ends by itself and the next run takes it. Hence `ttl_s` must be longer than the job's own deadline.
+gives its lease back: on its own machine the next run sees that it is gone, elsewhere the lease ends by itself. Hence `ttl_s` must be longer
+than the job's own deadline.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import cache, wraps
+from pathlib import Path
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
@@ -56,8 +58,34 @@ class Lease:
 
 
 def new_owner() -> str:
-    """host:pid:uuid, different for every claim, so that a run can only give back its own lease."""
-    return f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid.uuid4().hex}"
+    """machine:pid:uuid, different for every claim, so that a run can only give back its own lease."""
+    return f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex}"
+
+
+@cache
+def _machine() -> str:
+    """Host, boot and space of process ids: where two owners have this in common, one can tell whether the other still lives."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux: nobody is told apart, leases end by their time
+        return f"{socket.gethostname()[:40]}.{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()[:24]}.{boot}.{space}"
+
+
+def _has_died(owner: str) -> bool:
+    """Whether `owner` was a process of this machine that is gone."""
+    machine, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if machine != _machine() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def acquire(name: str, *, ttl_s: float, now: datetime, enqueued_at: datetime | None = None) -> Lease:
@@ -71,8 +99,13 @@ def acquire(name: str, *, ttl_s: float, now: datetime, enqueued_at: datetime | N
     JobLease.objects.bulk_create([JobLease(name=name)], ignore_conflicts=True)  # the job's first run
     if _claim(lease, now=now, enqueued_at=enqueued_at):
         return lease
-    count_dropped(name)
     holder = JobLease.objects.filter(name=name).first()
+    if holder and _has_died(holder.owner):
+        log.warning("job_owner_died", job=name, owner=holder.owner)
+        JobLease.objects.filter(name=name, owner=holder.owner).update(owner="", expires_at=None)
+        if _claim(lease, now=now, enqueued_at=enqueued_at):
+            return lease
+    count_dropped(name)
     if holder and holder.expires_at:
         raise LeaseTaken(f"{name}: already running ({holder.owner} until {holder.expires_at:%H:%M:%S}).")
     raise LeaseTaken(f"{name}: another run has just done it.")

@@ -12,15 +12,15 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from commands.ordering import order_page
 from commands.permissions import allowed_commands
 from miners.models import Miner
 from sites.collector_admin import CollectorAdmin, CollectorEventAdmin
-from sites.keys import KeyNotActive, ask_for_replacement, withdraw_replacement
+from sites.keys import KeyNotActive, ask_for_replacement, revoke_key, withdraw_replacement
 from sites.models import CollectorKey, Site
+from sites.recorded import RecordedAdmin
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 
 __all__ = ["CollectorAdmin", "CollectorEventAdmin", "CollectorKeyAdmin", "SiteAdmin"]
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @admin.register(Site)
-class SiteAdmin(ModelAdmin):
+class SiteAdmin(RecordedAdmin):
     list_display = ["name", "code", "collection", "miner_count", "timezone", "is_active"]
     list_filter = ["collection", "is_active"]
     search_fields = ["code", "name"]
@@ -86,7 +86,7 @@ class CollectorKeyForm(forms.ModelForm):
 
 
 @admin.register(CollectorKey)
-class CollectorKeyAdmin(SiteScopedAdmin):
+class CollectorKeyAdmin(RecordedAdmin, SiteScopedAdmin):
     """Keys are generated here and shown once; afterwards they can only be revoked."""
 
     form = CollectorKeyForm
@@ -153,7 +153,7 @@ class CollectorKeyAdmin(SiteScopedAdmin):
 
     @admin.action(description=_("Revoke the selected keys"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[CollectorKey]) -> None:
-        count = queryset.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
+        count = sum(revoke_key(key) for key in queryset.select_related("site"))
         self.message_user(request, ngettext("%d key revoked.", "%d keys revoked.", count) % count)
 
     @admin.action(description=_("Let their collectors fetch a new key"), permissions=["change"])
@@ -165,14 +165,10 @@ class CollectorKeyAdmin(SiteScopedAdmin):
                 asked += [key] if ask_for_replacement(key, asked_by=request.user.get_username()) else []
             except KeyNotActive as error:
                 self.message_user(request, str(error), messages.WARNING)
-        for key in asked:
-            self.log_change(request, key, "Its collectors may fetch a new key.")
         text = ngettext("Collectors may fetch a replacement of %d key.", "Collectors may fetch replacements of %d keys.", len(asked))
         self.message_user(request, text % len(asked))
 
     @admin.action(description=_("Keep these keys after all"), permissions=["change"])
     def withdraw_replacement(self, request: HttpRequest, queryset: QuerySet[CollectorKey]) -> None:
         kept = [key for key in queryset.select_related("site") if withdraw_replacement(key, withdrawn_by=request.user.get_username())]
-        for key in kept:
-            self.log_change(request, key, "It is kept: no new key may be fetched.")
         self.message_user(request, ngettext("%d key is kept.", "%d keys are kept.", len(kept)) % len(kept))

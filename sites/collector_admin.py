@@ -34,12 +34,7 @@ OBSERVED = [
     "first_seen_at",
     "heartbeat_at",
     "interval_seconds",
-    "version",
-    "started_at",
     "sent_at",
-    "miners",
-    "commands_open",
-    "last_acked_seq",
 ]
 
 
@@ -143,9 +138,10 @@ def _shown(collector: Collector, *, now: datetime) -> dict[str, Any]:
 
 
 def offset(milliseconds: float | None) -> str:
-    """How far a clock is off: +3.2 s, −15 ms."""
+    """How a collector's clock goes beside the server's, of which `milliseconds` are the server's less its own."""
     if milliseconds is None:
         return units.DASH
-    sign = "+" if milliseconds >= 0 else "\N{MINUS SIGN}"
-    size = abs(milliseconds)
-    return f"{sign}{units.number(size)}\N{NO-BREAK SPACE}ms" if size < 1000 else f"{sign}{units.duration(size / 1000)}"
+    size = (
+        f"{units.number(abs(milliseconds))}\N{NO-BREAK SPACE}ms" if abs(milliseconds) < 1000 else units.duration(abs(milliseconds) / 1000)
+    )
+    return (_("%(time)s slow") if milliseconds >= 0 else _("%(time)s fast")) % {"time": size}

@@ -64,7 +64,7 @@ class HeartbeatSerializer(NamesSerializer):
     spool_oldest_at = _known(help_text="Time of the oldest reading that waits.")
     last_acked_seq = _whole(LARGEST, -1)
     clock_offset_ms = FiniteField(
-        min_value=-1e15, max_value=1e15, required=False, allow_null=True, help_text="Its clock less the server's."
+        min_value=-1e15, max_value=1e15, required=False, allow_null=True, help_text="The server's clock less its own."
     )
     commands_open = _whole(1_000_000)
 

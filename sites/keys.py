@@ -10,7 +10,9 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
+from sites.changes import note_changes
 from sites.models import VISIBLE_PREFIX_LENGTH, Collector, CollectorKey, Site, digest_of, new_secret
 
 DEFAULT_OVERLAP = timedelta(days=1)
@@ -20,6 +22,7 @@ LAST_MINUTES = timedelta(minutes=10)
 """So long an old key goes on after the collector has been heard with its new one: for what it had under way."""
 WAITING_AT_MOST = 20
 """Replacements of one key that were fetched and never used."""
+ROTATED = gettext_noop("rotated")
 
 log = structlog.get_logger(__name__)
 
@@ -50,13 +53,18 @@ def rotate_key(
     ends_at = timezone.now() + overlap
     if key.expires_at is None or key.expires_at > ends_at:
         CollectorKey.objects.filter(pk=key.pk).update(expires_at=ends_at)
+        key.expires_at = ends_at
+        note_changes([key], by=created_by, reason=ROTATED)
     return create_key(key.site, name=key.name, created_by=created_by)
 
 
 def revoke_key(key: CollectorKey) -> bool:
     """Stop accepting `key` from now on; False when it was revoked before."""
-    revoked = CollectorKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    now = timezone.now()
+    revoked = CollectorKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=now)
     if revoked:
+        key.revoked_at = now
+        note_changes([key])
         log.info("collector_key_revoked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix)
     return bool(revoked)
 
@@ -84,6 +92,7 @@ def ask_for_replacement(key: CollectorKey, *, asked_by: str) -> bool:
         replacement_asked_at=timezone.now(), replacement_asked_by=asked_by[:150], replacement_expires_at=key.expires_at
     )
     if asked:
+        _record(key.pk, gettext_noop("its collectors may fetch a new key"))
         log.info("collector_key_replacement_asked", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=asked_by)
     return bool(asked)
 
@@ -96,6 +105,7 @@ def withdraw_replacement(key: CollectorKey, *, withdrawn_by: str) -> bool:
         return False
     asked.replacements.filter(confirmed_at=None, revoked_at=None).update(revoked_at=timezone.now())
     CollectorKey.objects.filter(pk=key.pk).update(replacement_asked_at=None, expires_at=asked.replacement_expires_at)
+    _record(key.pk, gettext_noop("kept after all"))
     log.info("collector_key_replacement_withdrawn", site_id=key.site.code, key_id=key.pk, key_prefix=key.prefix, by=withdrawn_by)
     return True
 
@@ -114,6 +124,7 @@ def fetch_replacement(key: CollectorKey, *, fetched_by: str, now: datetime) -> R
     if old.replacement_expires_at is not None:
         ends_at = min(ends_at, old.replacement_expires_at)
     CollectorKey.objects.filter(pk=old.pk).update(expires_at=ends_at)
+    _record(old.pk, gettext_noop("replacement fetched"))
     log.info(
         "collector_key_replacement_fetched",
         site_id=old.site.code,
@@ -152,3 +163,8 @@ def confirm_replacement(key: CollectorKey, *, now: datetime) -> None:
     if old.expires_at is None or old.expires_at > ends_at:
         old.expires_at = ends_at
     CollectorKey.objects.filter(pk=old.pk).update(expires_at=old.expires_at, replacement_asked_at=None)
+    _record(old.pk, gettext_noop("replaced"))
+
+
+def _record(key_pk: int, reason: str) -> None:
+    note_changes([CollectorKey.objects.get(pk=key_pk)], reason=reason)

@@ -15,6 +15,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from sites.changes import ChangeRecords
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
@@ -83,6 +85,7 @@ class Site(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = SiteQuerySet.as_manager()
+    changes = ChangeRecords(m2m_fields=[users])
 
     class Meta:
         ordering = ["code"]
@@ -157,6 +160,7 @@ class CollectorKey(models.Model):
     confirmed_at = models.DateTimeField(_("first heartbeat with it"), null=True, blank=True, editable=False)
 
     objects = CollectorKeyQuerySet.as_manager()
+    changes = ChangeRecords(excluded_fields=["digest", "last_used_at", "confirmed_at", "fetched_by"])
 
     class Meta:
         ordering = ["site", "name", "pk"]
@@ -214,7 +218,7 @@ class Collector(models.Model):
     client_address = models.GenericIPAddressField(_("from"), null=True)
     started_at = models.DateTimeField(_("started"), null=True, help_text=_("By the collector’s own clock."))
     sent_at = models.DateTimeField(_("sent"), null=True, help_text=_("By the collector’s own clock."))
-    clock_offset_ms = models.FloatField(_("clock ahead of the server, ms"), null=True)
+    clock_offset_ms = models.FloatField(_("the server’s clock less its own, ms"), null=True)
     miners = models.PositiveIntegerField(_("miners"), null=True)
     poll_duration_ms = models.FloatField(_("last round took, ms"), null=True)
     spool_records = models.BigIntegerField(_("readings waiting"), null=True)

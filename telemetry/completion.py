@@ -1,12 +1,17 @@
-"""What a reading says once unknown zeros are taken out of it and what follows from its own fields is filled in."""
+"""What readings say once unknown zeros are taken out of them and what follows from their own fields is filled in.
+
+By column and not by reading: most rules concern few readings of a batch or none, and whether one does is asked of the whole column at once.
+"""
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from telemetry.models import MinerTelemetryLive
 from telemetry.readings import Board, Reading
 from telemetry.storage import columns
+from telemetry.storage.base import Columns
 
 LARGEST_COUNTER = 2**63 - 1
 LARGEST_LATENCY_MS = 1e9
@@ -32,62 +37,93 @@ _NOT_MEASURED = {"miner_id", "timestamp", "online", "ip_address", "overall_healt
 _MEASURED = tuple(name for name in Reading.__struct_fields__ if name not in _NOT_MEASURED | columns.KEPT_FACTS)
 
 
-def complete(reading: Reading) -> Reading:
-    """A copy of `reading` as it is stored.
+def complete(found: Columns) -> None:
+    """Turn what readings report, by column, into what is stored.
 
     A miner that was not reached measured nothing, so an offline reading keeps only who it is and why it failed. Of an online one an
     empty string and a power of 0 W beside a hash rate are unknown; boards, state, health and efficiency are derived when absent.
     """
-    reading = copy(reading)
-    _tidy_texts(reading)
-    if not reading.online:
-        for name in _MEASURED:
-            setattr(reading, name, None)
-        reading.overall_health = "offline"
-        return reading
-    _drop_impossible(reading)
-    rate = reading.hashrate_5s_ghs if reading.hashrate_5s_ghs is not None else reading.hashrate_ghs
-    hashing = bool(rate or reading.hashrate_ghs)
-    if hashing and not reading.power_consumption:
-        reading.power_consumption = None
-    if not reading.efficiency:
-        reading.efficiency = _efficiency(reading)
-    if reading.boards:
-        if reading.boards_total is None:
-            reading.boards_total = len(reading.boards)
-        if reading.boards_healthy is None:
-            reading.boards_healthy = sum(map(_is_healthy, reading.boards))
-    if reading.mining_state is None and rate is not None:
-        reading.mining_state = "mining" if rate else "fault" if reading.boards_healthy == 0 else "unknown"
-    if reading.overall_health is None:
-        reading.overall_health = _health(reading, rate)
-    return reading
+    _tidy_texts(found)
+    _silence_offline(found)
+    _drop_impossible(found)
+    average = found["hashrate_ghs"]
+    shortest = [last if short is None else short for short, last in zip(found["hashrate_5s_ghs"], average, strict=True)]
+    _forget_zero_power(found, shortest)
+    found["efficiency"] = [value or None for value in found["efficiency"]]
+    _fill(found, "efficiency", _efficiency, found["power_consumption"], average)
+    _fill(found, "boards_total", _count, found["boards"])
+    _fill(found, "boards_healthy", _count_healthy, found["boards"])
+    boards = found["boards_total"], found["boards_healthy"]
+    _fill(found, "mining_state", _state, shortest, boards[1])
+    _fill(found, "overall_health", _health, found["mining_state"], shortest, average, found["hashrate_expected_ghs"], *boards)
 
 
-def _tidy_texts(reading: Reading) -> None:
+def _fill(found: Columns, name: str, derive: Callable[..., Any], *reported: Sequence[Any]) -> None:
+    """Where `name` was not reported, what `derive` makes of the same reading's `reported` values."""
+    known = found[name]
+    if None in known:
+        facts = zip(*reported, strict=True)
+        found[name] = [derive(*each) if value is None else value for value, each in zip(known, facts, strict=True)]
+
+
+def _tidy_texts(found: Columns) -> None:
     """PostgreSQL stores no NUL and no lone surrogate, and one of them would cost the whole batch; neither is printable."""
     for name, limit in _TEXTS:
-        text = getattr(reading, name)
-        if text is None or (text and len(text) <= limit and text.isprintable()):
-            continue
-        storable = text.replace("\0", "").encode("utf-8", "replace").decode()
-        setattr(reading, name, storable[:limit] or None)
+        tidied = {text: _tidied(text, limit) for text in set(found[name]) if text is not None and not _is_tidy(text, limit)}
+        if tidied:
+            found[name] = [tidied.get(text, text) for text in found[name]]
 
 
-def _drop_impossible(reading: Reading) -> None:
+def _is_tidy(text: str, limit: int) -> bool:
+    return 0 < len(text) <= limit and text.isprintable()
+
+
+def _tidied(text: str, limit: int) -> str | None:
+    storable = text.replace("\0", "").encode("utf-8", "replace").decode()
+    return storable[:limit] or None
+
+
+def _silence_offline(found: Columns) -> None:
+    online = found["online"]
+    if all(online):
+        return
+    for name in _MEASURED:
+        found[name] = [value if is_online else None for value, is_online in zip(found[name], online, strict=True)]
+    health = found["overall_health"]
+    found["overall_health"] = [value if is_online else "offline" for value, is_online in zip(health, online, strict=True)]
+
+
+def _drop_impossible(found: Columns) -> None:
     """Forget numbers no column can hold: counters of 64 bits and more, latencies of weeks."""
     for name, limit in _LIMITS:
-        value = getattr(reading, name)
-        if value is not None and not 0 <= value <= limit:
-            setattr(reading, name, None)
+        values = list(filter(None, found[name]))
+        if values and not (min(values) >= 0 and max(values) <= limit):
+            found[name] = [value if value is not None and 0 <= value <= limit else None for value in found[name]]
 
 
-def _efficiency(reading: Reading) -> float | None:
+def _forget_zero_power(found: Columns, shortest: Sequence[float | None]) -> None:
+    power = found["power_consumption"]
+    if 0.0 in power:
+        rates = zip(shortest, found["hashrate_ghs"], strict=True)
+        found["power_consumption"] = [
+            None if watts == 0 and (short or average) else watts for watts, (short, average) in zip(power, rates, strict=True)
+        ]
+
+
+def _efficiency(power: float | None, rate: float | None) -> float | None:
     """J/TH: watts by terahashes a second."""
-    if not reading.power_consumption or not reading.hashrate_ghs:
+    if not power or not rate:
         return None
-    value = reading.power_consumption / reading.hashrate_ghs * 1000
+    value = power / rate * 1000
     return value if value < LARGEST_EFFICIENCY else None
+
+
+def _count(boards: Sequence[Board] | None) -> int | None:
+    return len(boards) if boards else None
+
+
+def _count_healthy(boards: Sequence[Board] | None) -> int | None:
+    return sum(map(_is_healthy, boards)) if boards else None
 
 
 def _is_healthy(board: Board) -> bool:
@@ -99,18 +135,31 @@ def _is_healthy(board: Board) -> bool:
     return bool(board.hashrate or board.chips_ok)
 
 
-def _health(reading: Reading, rate: float | None) -> str:
+def _state(rate: float | None, boards_healthy: int | None) -> str | None:
     """`rate` is the hash rate over the shortest window that was reported."""
-    if reading.mining_state in ("overheated", "fault"):
+    if rate is None:
+        return None
+    return "mining" if rate else "fault" if boards_healthy == 0 else "unknown"
+
+
+def _health(
+    state: str | None,
+    rate: float | None,
+    average: float | None,
+    expected: float | None,
+    boards_total: int | None,
+    boards_healthy: int | None,
+) -> str:
+    """`rate` is the hash rate over the shortest window that was reported."""
+    if state in ("overheated", "fault"):
         return "critical"
-    if reading.mining_state == "sleeping":
+    if state == "sleeping":
         return "healthy"
     if rate is None:
         return "unknown"
-    if rate == 0 or reading.boards_healthy == 0:
+    if rate == 0 or boards_healthy == 0:
         return "critical"
-    if reading.boards_total is not None and reading.boards_healthy is not None and reading.boards_healthy < reading.boards_total:
+    if boards_total is not None and boards_healthy is not None and boards_healthy < boards_total:
         return "degraded"
-    expected = reading.hashrate_expected_ghs
-    average = reading.hashrate_ghs if reading.hashrate_ghs is not None else rate
-    return "degraded" if expected and average < expected * DEGRADED_BELOW else "healthy"
+    usual = average if average is not None else rate
+    return "degraded" if expected and usual < expected * DEGRADED_BELOW else "healthy"

@@ -18,7 +18,6 @@ from resilience.remembered import forget
 from sites.models import Site
 from telemetry import storage, summaries
 from telemetry.busy import BatchSize, DatabaseBusy, busy_when_unavailable
-from telemetry.completion import complete
 from telemetry.models import Source
 from telemetry.overview import live_key
 from telemetry.readings import IngestReport, Reading, RecordError, Upload
@@ -93,16 +92,16 @@ def _judge_times(readings: Sequence[Reading], *, indexes: Sequence[int], intake:
     latest = intake.received_at + AHEAD_LIMIT
     oldest = intake.received_at - timedelta(days=settings.RETENTION_HISTORY_DAYS)
     for index, reading in zip(indexes, readings, strict=True):
-        if reading.timestamp > latest:
+        if oldest <= reading.timestamp <= latest:
+            intake.readings.append((index, reading))
+        elif reading.timestamp > latest:
             ahead = (reading.timestamp - intake.received_at).total_seconds()
             reason = f"timestamp is {ahead:.0f} s ahead of the server's clock; stored at the time of receipt: set the collector's clock"
             intake.errors.append(RecordError(index, "timestamp", reason))
             intake.readings.append((index, structs.replace(reading, timestamp=intake.received_at)))
-        elif reading.timestamp < oldest:
+        else:
             reason = f"timestamp {reading.timestamp:%Y-%m-%d} is older than the {settings.RETENTION_HISTORY_DAYS} days history is kept"
             intake.errors.append(RecordError(index, "timestamp", reason))
-        else:
-            intake.readings.append((index, reading))
 
 
 def _parts(readings: list[tuple[int, Reading]], size: int) -> list[list[tuple[int, Reading]]]:
@@ -125,19 +124,26 @@ def _store_part(intake: _Intake, part: list[tuple[int, Reading]], *, report: Ing
 def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestReport) -> None:
     keys = _miner_keys(intake, part)
     known = [reading for _, reading in part if reading.miner_id in keys]
-    unique = {(reading.miner_id, reading.timestamp): complete(reading) for reading in known}
+    unique = _unique(known)
     store = storage.current()
-    found = columns_of(unique.values(), miner_keys=keys, stored_time=store.stored_time)
+    found = columns_of(unique, miner_keys=keys, store=store)
     batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, columns=found)
     stored = store.store(batch)
     if stored.appended:
-        buckets = buckets_of([timestamp for _, timestamp in unique])
+        buckets = buckets_of([reading.timestamp for reading in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
         summaries.refresh_when_due(intake.site, intake.received_at)
         transaction.on_commit(partial(forget, live_key(intake.site.pk)))
     report.errors += _unknown_miners(intake, part, keys)
     report.miner_keys |= keys
     _count(report, stored, batch, processed=len(known))
+
+
+def _unique(readings: Sequence[Reading]) -> Sequence[Reading]:
+    """Each (miner, timestamp) once: the last of several wins."""
+    if len({reading.miner_id for reading in readings}) == len(readings):
+        return readings
+    return list({(reading.miner_id, reading.timestamp): reading for reading in readings}.values())
 
 
 def _miner_keys(intake: _Intake, part: list[tuple[int, Reading]]) -> dict[str, int]:

@@ -301,7 +301,7 @@ class TelemetryGap(models.Model):
 
 
 class CollectorSequence(models.Model):
-    """How far the numbers of one collector's readings have come. What is missing below `highest` stands in the ledger of gaps.
+    """How far the numbers of one collector's readings reach. What is missing between stands in the ledger of gaps.
 
     A collector that starts its numbers again has begun a new epoch; gaps of older ones are final.
     """
@@ -309,6 +309,8 @@ class CollectorSequence(models.Model):
     collector = models.OneToOneField(Collector, on_delete=models.CASCADE, primary_key=True, related_name="sequence")
     epoch = models.PositiveIntegerField(_("numbering"), default=1)
     epoch_id = models.CharField(_("numbering’s own name"), max_length=64, blank=True)
+    lowest = models.BigIntegerField(_("lowest number"), null=True)
+    lowest_at = models.DateTimeField(_("time of its reading"), null=True)
     highest = models.BigIntegerField(_("highest number"), null=True)
     highest_at = models.DateTimeField(_("time of its reading"), null=True)
 

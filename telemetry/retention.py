@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, models, transaction
 
+from alerts.models import Alert
 from commands.models import CommandBatch, CommandStatus, MinerCommand
 from sites.models import CollectorEvent
 from telemetry import partitions, rollups
@@ -53,6 +54,7 @@ def prune(
     history_days: int | None = None,
     upload_log_days: int | None = None,
     command_days: int | None = None,
+    alert_days: int | None = None,
     rollup_5m_days: int | None = None,
     rollup_1h_days: int | None = None,
     dry_run: bool = False,
@@ -75,7 +77,8 @@ def prune(
     finished = MinerCommand.objects.filter(status__in=(CommandStatus.EXPIRED, CommandStatus.CANCELLED), created_at__lt=long_ago)
     emptied = CommandBatch.objects.filter(created_at__lt=long_ago, commands=None)
     gaps = TelemetryGap.objects.filter(ended_at__lt=now - timedelta(days=_limit(rollup_1h_days, "ROLLUP_1H")))
-    for rows in (logs, events, finished, emptied, gaps):
+    over = Alert.objects.filter(resolved_at__lt=now - timedelta(days=_limit(alert_days, "ALERT")))
+    for rows in (logs, events, finished, emptied, gaps, over):
         _prune_rows(rows, report=report, dry_run=dry_run, progress=progress)
     log.info("telemetry_pruned", dry_run=dry_run, partitions=len(report.partitions), **report.rows)
     return report

@@ -177,7 +177,7 @@ def _is_lost(gap: TelemetryGap, collector: Collector | None, *, now: datetime) -
 def _load(collector: Collector) -> tuple[CollectorSequence, Numbers]:
     state = CollectorSequence.objects.filter(pk=collector.pk).first() or CollectorSequence(collector=collector)
     gaps = TelemetryGap.objects.filter(collector=collector, epoch=state.epoch).order_by("sequence_start")
-    return state, Numbers(highest=state.highest, highest_at=state.highest_at, holes=[_hole_of(gap) for gap in gaps])
+    return state, Numbers(state.lowest, state.lowest_at, state.highest, state.highest_at, [_hole_of(gap) for gap in gaps])
 
 
 def _hole_of(gap: Any) -> Hole:
@@ -194,7 +194,7 @@ def _hole_of(gap: Any) -> Hole:
 
 def _save(state: CollectorSequence, numbers: Numbers) -> None:
     """Write how far it has come, and make the collector's gaps of this epoch those that `numbers` has."""
-    state.highest, state.highest_at = numbers.highest, numbers.highest_at
+    state.lowest, state.lowest_at, state.highest, state.highest_at = numbers.lowest, numbers.lowest_at, numbers.highest, numbers.highest_at
     state.save()
     rows = {gap.pk: gap for gap in TelemetryGap.objects.filter(collector=state.collector_id, epoch=state.epoch)}
     kept = {hole.row: hole for hole in numbers.holes if hole.row is not None}

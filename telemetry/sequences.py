@@ -1,4 +1,4 @@
-"""Which of a collector's numbers are missing: the highest that is known, and the holes below it. Nothing of the database here.
+"""Which of a collector's numbers are missing: the lowest and the highest known ones, and the holes between. No database here.
 
 A hole has the times of the readings around it. It closes as its numbers arrive, in any order and any number of times.
 """
@@ -33,8 +33,10 @@ class Hole:
 
 @dataclass(slots=True)
 class Numbers:
-    """The numbers of one collector in one epoch. None are missing below the first that ever arrived."""
+    """The numbers of one collector in one epoch: the lowest and the highest known ones, with their times, and what is missing between."""
 
+    lowest: int | None = None
+    lowest_at: datetime | None = None
     highest: int | None = None
     highest_at: datetime | None = None
     holes: list[Hole] = field(default_factory=list)
@@ -52,29 +54,43 @@ class Numbers:
                 within.from_at, within.to_at = max(from_at, hole.from_at), min(to_at, hole.to_at)
                 within.is_dropped, within.row = True, None
                 self._insert(within)
-        reached = self.highest
-        if reached is None or end > reached:
-            first = start if reached is None else max(start, reached + 1)
-            self._reach(first, end, from_at=from_at, to_at=to_at)
-            self._open(Hole(start=first, end=end, from_at=from_at, to_at=to_at, missing=end - first + 1, is_dropped=True))
+        for first, last in self._unheard(start, end):
+            self._reach(first, last, from_at=from_at, to_at=to_at)
+            self._open(Hole(start=first, end=last, from_at=from_at, to_at=to_at, missing=last - first + 1, is_dropped=True))
+
+    def _unheard(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of the range that lie outside of what is known."""
+        if self.lowest is None or self.highest is None:
+            return [(start, end)]
+        parts = [(start, min(end, self.lowest - 1)), (max(start, self.highest + 1), end)]
+        return [(first, last) for first, last in parts if first <= last]
 
     def _reach(self, start: int, end: int, *, from_at: datetime, to_at: datetime) -> None:
-        """Move the highest number up to `end`; what lies between it and `start` is a hole."""
-        if self.highest is None or self.highest_at is None:
-            self.highest, self.highest_at = end, to_at
-        elif end > self.highest:
-            if start > self.highest + 1:
-                missing = start - self.highest - 1
-                self._open(Hole(start=self.highest + 1, end=start - 1, from_at=self.highest_at, to_at=from_at, missing=missing))
+        """Make what is known reach from `start` to `end`; what lies in between is a hole."""
+        if self.lowest is None or self.highest is None or self.lowest_at is None or self.highest_at is None:
+            self.lowest, self.lowest_at, self.highest, self.highest_at = start, from_at, end, to_at
+            return
+        if start > self.highest + 1:
+            self._open_between(self.highest + 1, start - 1, from_at=self.highest_at, to_at=from_at)
+        elif end < self.lowest - 1:
+            self._open_between(end + 1, self.lowest - 1, from_at=to_at, to_at=self.lowest_at)
+        if end > self.highest:
             self.highest, self.highest_at = end, max(to_at, self.highest_at)
+        if start < self.lowest:
+            self.lowest, self.lowest_at = start, min(from_at, self.lowest_at)
+
+    def _open_between(self, start: int, end: int, *, from_at: datetime, to_at: datetime) -> None:
+        self._open(Hole(start=start, end=end, from_at=from_at, to_at=to_at, missing=end - start + 1))
 
     def _open(self, hole: Hole) -> None:
-        """Add a hole above all others, or its numbers to the last one when there are too many."""
+        """Add a hole outside of all others, or its numbers to its neighbour when there are too many."""
         if len(self.holes) < HOLES_AT_MOST:
-            self.holes.append(hole)
+            self._insert(hole)
             return
-        last = self.holes[-1]
-        last.end, last.to_at, last.missing = hole.end, max(last.to_at, hole.to_at), last.missing + hole.missing
+        neighbour = self.holes[-1] if hole.start > self.holes[-1].start else self.holes[0]
+        neighbour.start, neighbour.end = min(neighbour.start, hole.start), max(neighbour.end, hole.end)
+        neighbour.from_at, neighbour.to_at = min(neighbour.from_at, hole.from_at), max(neighbour.to_at, hole.to_at)
+        neighbour.missing += hole.missing
 
     def _fill(self, start: int, end: int, *, oldest_at: datetime, newest_at: datetime) -> None:
         for hole in [hole for hole in self.holes if hole.start <= end and hole.end >= start]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from resilience.bodies import BodyRefused, BodyTooLarge, EncryptedBody, load_json
 from telemetry.readings import RecordError
-from telemetry.records import EARLIEST_YEAR, Record, RecordRefused, settle
+from telemetry.records import CleanRecord, Record, RecordRefused
 from telemetry.repairs import READERS, is_storable, moment, repaired, text, whole
+from telemetry.settling import EARLIEST_YEAR, settle
 
 OBJECTS_PER_RECORD = 40
 VALUES_PER_RECORD = 400
@@ -37,6 +39,11 @@ class Envelope(msgspec.Struct):
     source_seq_end: Any = None
     source_epoch: Any = None
     payload_enc: Any = None
+
+
+class CleanEnvelope(Envelope):
+    records: list[CleanRecord] | None = None
+    miners: list[CleanRecord] | None = None
 
 
 class StrictEnvelope(Envelope):
@@ -90,6 +97,7 @@ class _Form:
         return None if records is None else (envelope, records)
 
 
+_clean = _Form(CleanRecord, CleanEnvelope)
 _strict = _Form(Record, StrictEnvelope)
 _raw = _Form(msgspec.Raw, RawEnvelope)
 _known = msgspec.json.Decoder(Record, strict=False)
@@ -119,7 +127,7 @@ def _check_size(body: bytes | bytearray, max_records: int) -> None:
 def _decode(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
     if b"\\" in body and b"\\u0000" in body:  # well typed, and yet no database stores it
         return _decode_loosely(body)
-    return _strict.decode(body) or _raw.decode(body) or _decode_loosely(body)
+    return _clean.decode(body) or _strict.decode(body) or _raw.decode(body) or _decode_loosely(body)
 
 
 def _decode_loosely(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
@@ -138,16 +146,19 @@ def _decode_loosely(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
 
 
 def _settle_all(batch: Batch, records: Sequence[Any], *, sent_at: datetime) -> None:
-    readings: list[Record] = []
+    typed: list[Record] = []
+    indexes: list[int] = []
     for index, item in enumerate(records):
         try:
-            record = item if isinstance(item, Record) else _record_of(item, batch)
-            settle(record, sent_at=sent_at)
-        except RecordRefused as refused:
-            batch.errors.append(RecordError(index, refused.field, refused.reason))
+            typed.append(item if isinstance(item, Record) else _record_of(item, batch))
+        except RecordRefused as refusal:
+            batch.errors.append(RecordError(index, refusal.field, refusal.reason))
         else:
-            readings.append(record)
-    batch.readings = readings
+            indexes.append(index)
+    refused = settle(typed, sent_at=sent_at)
+    batch.errors += [RecordError(indexes[position], refusal.field, refusal.reason) for position, refusal in refused.items()]
+    batch.errors.sort(key=attrgetter("index"))
+    batch.readings = [record for position, record in enumerate(typed) if position not in refused] if refused else typed
 
 
 def _record_of(item: Any, batch: Batch) -> Record:

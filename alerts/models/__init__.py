@@ -1,5 +1,6 @@
 """Alerts: what is worth a word (rules), what is wrong now (alerts), and who was told (channels and deliveries)."""
 
+from alerts.models.actions import AlertAction
 from alerts.models.alerts import Alert, AlertEvent, AlertMember
 from alerts.models.channels import ChannelKind, ChannelReceiver, EscalationStep, NotificationChannel
 from alerts.models.conditions import Condition, MinerLook, MinerRestart
@@ -8,6 +9,7 @@ from alerts.models.rules import AlertRule, RuleKind, Severity, Silence
 
 __all__ = [
     "Alert",
+    "AlertAction",
     "AlertEvent",
     "AlertMember",
     "AlertRule",

@@ -13,8 +13,8 @@ from alerts.models.channels import ChannelReceiver, NotificationChannel
 
 class DeliveryState(models.TextChoices):
     PENDING = "pending", _("waiting")
-    SENT = "sent", _("sent")
-    FAILED = "failed", _("failed, tried again")
+    SENT = "sent", _("delivered")
+    FAILED = "failed", _("failed, tried again later")
     GIVEN_UP = "given_up", _("given up")
 
 
@@ -48,7 +48,7 @@ class Delivery(models.Model):
     message = models.UUIDField(_("message"), null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     last_error = models.CharField(_("last error"), max_length=255, blank=True)
-    sent_at = models.DateTimeField(_("sent"), null=True)
+    sent_at = models.DateTimeField(_("delivered"), null=True)
 
     objects = DeliveryQuerySet.as_manager()
 

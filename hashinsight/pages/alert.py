@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
@@ -21,6 +22,7 @@ from alerts import lifecycle
 from alerts.models import Alert, Delivery, DeliveryState, RuleKind
 from alerts.wording import describe, headline
 from hashinsight.pages.access import alert_or_404
+from preferences.wishes import in_zone_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -50,13 +52,20 @@ LEVELS = {
 
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
     alert = alert_or_404(request, pk)
-    context = {**admin.site.each_context(request), "title": headline(alert), **_context(request, alert, now=timezone.now())}
-    return render(request, "console/alert.html", context)
+    with in_zone_of(request, _zone(alert)):
+        context = {**admin.site.each_context(request), "title": headline(alert), **_context(request, alert, now=timezone.now())}
+        return render(request, "console/alert.html", context)
 
 
 def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that is fetched again while it is open."""
-    return render(request, "console/alert_live.html", _context(request, alert_or_404(request, pk), now=timezone.now()))
+    alert = alert_or_404(request, pk)
+    with in_zone_of(request, _zone(alert)):
+        return render(request, "console/alert_live.html", _context(request, alert, now=timezone.now()))
+
+
+def _zone(alert: Alert) -> str:
+    return alert.site.timezone if alert.site else settings.TIME_ZONE
 
 
 def _context(request: HttpRequest, alert: Alert, *, now: datetime) -> dict[str, Any]:

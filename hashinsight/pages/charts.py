@@ -16,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from alerts.models import Alert
 from hashinsight.pages.access import alert_or_404, miner_or_404, site_or_404
 from hashinsight.pages.chart_file import csv_of
 from preferences.wishes import own_zone
@@ -60,17 +61,21 @@ def miner(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def alert(request: HttpRequest, pk: int) -> HttpResponse:
-    """The alert's miner or site, from before the incident until after it."""
+    """The alert's miner or site, from before the incident until after it, or what somebody zoomed into."""
     shown = alert_or_404(request, pk)
     if shown.site is None:
         raise Http404("an alert of this server has no series")
-    over = shown.resolved_at or timezone.now()
-    margin = max(AROUND, (over - shown.opened_at) / 2)
-    start, end = shown.opened_at - margin, min(timezone.now(), over + margin)
-    if "start" in request.GET:
-        start, end = _span(request)
+    start, end = _span(request) if "start" in request.GET else around(shown, now=timezone.now())
     series = miner_series(shown.miner, start=start, end=end) if shown.miner else site_series(shown.site, start=start, end=end)
-    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"alert-{shown.pk}")
+    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"alert-{pk}")
+
+
+def around(alert: Alert, *, now: datetime) -> tuple[datetime, datetime]:
+    """Half as long again before and after the incident, two hours at least, a year in all at most."""
+    over = alert.resolved_at or now
+    margin = max(AROUND, (over - alert.opened_at) / 2)
+    end = min(now, over + margin)
+    return max(alert.opened_at - margin, end - LONGEST), end
 
 
 def _drawn(request: HttpRequest, read: Callable[[datetime, datetime], Series], *, since: datetime) -> tuple[Series, datetime, datetime]:

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from alerts.models import Alert
+from alerts.wording import headline
 from commands.permissions import allowed_commands
 from hashinsight.dashboard import Standing, collector_heartbeats
 from hashinsight.pages.access import site_or_404
@@ -22,6 +24,7 @@ from telemetry.models import CollectorUploadLog
 from telemetry.series import site_statistics
 
 WORST_AT_MOST = 12
+ALERTS_AT_MOST = 6
 
 
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
@@ -44,12 +47,20 @@ def _context(site: Site, *, now: datetime) -> dict[str, Any]:
         "site": site,
         "now": now,
         "standing": standing,
+        "alerts": open_alerts(site),
         "worst": worst_miners(site, now=now)[:WORST_AT_MOST] if standing.miners else [],
         "collectors": collector_heartbeats([site], now=now),
         "edge_collectors": collector_rows([site], now=now),
         "uploads": list(CollectorUploadLog.objects.filter(site=site).order_by("-upload_time")[:5]),
         "has_key": CollectorKey.objects.usable(now).filter(site=site).exists(),
     }
+
+
+def open_alerts(site: Site) -> list[dict[str, Any]]:
+    """The worst and newest first, with one more than are shown if there are more."""
+    alerts = Alert.objects.open().filter(site=site, is_silenced=False).select_related("rule", "site", "miner")
+    newest = alerts.order_by(Case(When(severity="critical", then=0), When(severity="warning", then=1), default=2), "-opened_at")
+    return [{"alert": alert, "headline": headline(alert)} for alert in newest[: ALERTS_AT_MOST + 1]]
 
 
 def worst_miners(site: Site, *, now: datetime) -> QuerySet[Miner]:

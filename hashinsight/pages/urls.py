@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import path
 
 from hashinsight import dashboard
-from hashinsight.pages import alert, charts, floor, layout, lists, miner, own, probe, readings, site, timeline
+from hashinsight.pages import alert, changes, charts, floor, layout, lists, miner, own, probe, readings, site, timeline
 
 app_name = "console"
 _staff = admin.site.admin_view
@@ -23,12 +23,13 @@ urlpatterns = [
     path("miners/miner/<int:pk>/overview/", _staff(miner.overview), name="miner"),
     path("miners/miner/<int:pk>/overview/live/", _staff(miner.live), name="miner_live"),
     path("miners/miner/<int:pk>/overview/series/", _staff(charts.miner), name="miner_series"),
-    path("miners/miner/<int:pk>/overview/timeline/", _staff(timeline.timeline), name="miner_timeline"),
-    path("miners/miner/<int:pk>/overview/probe/", _staff(probe.probe), name="miner_probe"),
     path("alerts/alert/<int:pk>/overview/", _staff(alert.overview), name="alert"),
     path("alerts/alert/<int:pk>/overview/live/", _staff(alert.live), name="alert_live"),
     path("alerts/alert/<int:pk>/overview/series/", _staff(charts.alert), name="alert_series"),
     path("alerts/alert/<int:pk>/overview/act/", _staff(alert.act), name="alert_act"),
+    path("miners/miner/<int:pk>/overview/timeline/", _staff(timeline.timeline), name="miner_timeline"),
+    path("miners/miner/<int:pk>/overview/probe/", _staff(probe.probe), name="miner_probe"),
+    path("changes/", _staff(changes.changes), name="changes"),
     path("telemetry/readings/", _staff(readings.readings), name="readings"),
     path("preferences/", _staff(own.preferences), name="preferences"),
     path("preferences/filters/", _staff(lists.save_filter), name="save_filter"),

@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ('client_address', models.GenericIPAddressField(null=True, verbose_name='from')),
                 ('started_at', models.DateTimeField(help_text='By the collector’s own clock.', null=True, verbose_name='started')),
                 ('sent_at', models.DateTimeField(help_text='By the collector’s own clock.', null=True, verbose_name='sent')),
-                ('clock_offset_ms', models.FloatField(null=True, verbose_name='clock ahead of the server, ms')),
+                ('clock_offset_ms', models.FloatField(null=True, verbose_name='the server’s clock less its own, ms')),
                 ('miners', models.PositiveIntegerField(null=True, verbose_name='miners')),
                 ('poll_duration_ms', models.FloatField(null=True, verbose_name='last round took, ms')),
                 ('spool_records', models.BigIntegerField(null=True, verbose_name='readings waiting')),

@@ -45,6 +45,9 @@ class Storage(Protocol):
     def stored_time(self, moment: datetime) -> Any:
         """`moment` as a batch holds it."""
 
+    def stored_lines(self, lines: bytes) -> list[Any]:
+        """The lists of a batch as it holds them, from lines of JSON in UTF-8."""
+
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         """Primary keys of the site's miners by `miner_id`; unknown ones are missing."""
 

@@ -7,8 +7,8 @@ A row is a 16-bit field count, then each field as a 32-bit length (-1 for NULL) 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from operator import add
 from typing import Any
@@ -30,51 +30,62 @@ FIXED = {
 
 _LENGTH = struct.Struct(">i").pack
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def time_value(moment: datetime) -> int:
     """Microseconds since 2000, which is how PostgreSQL stores a time."""
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def as_parameter(value: Any, kind: str) -> Any:
+    """A value of a column as a parameter of SQL, the same to the last bit as if it were sent in binary form."""
+    if value is None or kind not in FIXED:
+        return value.decode() if isinstance(value, bytes) else value
+    if kind == "timestamp with time zone":
+        return _EPOCH + value * _MICROSECOND
+    return struct.unpack(FIXED[kind], struct.pack(FIXED[kind], value))[0]
+
+
+def divide(columns: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
+    """The columns that differ from row to row, and the value of each of the others. `miner_id` is never among those."""
+    same = {name: values[0] for name, values in columns.items() if values[0] == values[-1] and values.count(values[0]) == len(values)}
+    same.pop("miner_id", None)
+    return {name: values for name, values in columns.items() if name not in same}, same
 
 
 def encode(columns: Mapping[str, Sequence[Any]], *, kinds: Mapping[str, str]) -> tuple[list[str], bytes]:
-    """The columns that were sent, in their order, and the data. A column without any value is left out: its field is NULL anyway.
+    """The names of the columns in the order in which they are sent, and the data.
 
-    `kinds` are SQL types by column; times are `time_value`. No column is empty.
+    `kinds` are SQL types by column; times are `time_value`, texts `str` or UTF-8. No column is empty.
     """
     rows = len(next(iter(columns.values())))
-    same: dict[str, bytes] = {}
-    fixed: dict[str, str] = {}
-    loose: dict[str, str | None] = {}
-    for name, values in columns.items():
-        code, first = FIXED.get(kinds[name]), values[0]
-        if values.count(first) == rows:
-            if first is not None:
-                same[name] = next(iter(_one_by_one([first], code)))
-        elif code and None not in values:
-            fixed[name] = code
-        else:
-            loose[name] = code
-    names = [*same, *fixed, *loose]
-    start = struct.pack(">h", len(names)) + b"".join(same.values())
-    heads = _side_by_side([(code, columns[name]) for name, code in fixed.items()], start=start, rows=rows)
-    tails = [_one_by_one(columns[name], code) for name, code in loose.items()]
-    return names, b"".join([HEADER, *chain.from_iterable(zip(heads, *tails, strict=True)), TRAILER])
+    packed = {name: data for name, values in columns.items() if (data := _packed(values, FIXED.get(kinds[name]))) is not None}
+    loose = [name for name in columns if name not in packed]
+    heads = _side_by_side(packed.values(), start=struct.pack(">h", len(columns)), rows=rows)
+    tails = [_one_by_one(columns[name], FIXED.get(kinds[name])) for name in loose]
+    return [*packed, *loose], b"".join([HEADER, *chain.from_iterable(zip(heads, *tails, strict=True)), TRAILER])
 
 
-def _side_by_side(columns: Sequence[tuple[str, Sequence[Any]]], *, start: bytes, rows: int) -> list[bytes]:
+def _packed(values: Sequence[Any], code: str | None) -> bytes | None:
+    """The values one behind the other; None when they are not all of one size."""
+    try:
+        return struct.pack(f">{len(values)}{code}", *values) if code and values[0] is not None else None
+    except struct.error:  # one of them is None
+        return None
+
+
+def _side_by_side(columns: Collection[bytes], *, start: bytes, rows: int) -> list[bytes]:
     """The beginning of every row: `start`, then the fields that are of the same size in all rows.
 
-    Each column is packed in one go and its bytes are dealt out to the rows, the first of each value, then the second, and so on.
+    The bytes of each column are dealt out to the rows, the first of each value, then the second, and so on.
     """
-    widths = [struct.calcsize(">" + code) for code, _ in columns]
+    widths = [len(packed) // rows for packed in columns]
     template = start + b"".join(struct.pack(">i", width) + bytes(width) for width in widths)
     size = len(template)
     block = bytearray(template * rows)
     place = len(start)
-    for width, (code, values) in zip(widths, columns, strict=True):
-        packed = struct.pack(f">{rows}{code}", *values)
+    for width, packed in zip(widths, columns, strict=True):
         for byte in range(width):
             block[place + 4 + byte :: size] = packed[byte::width]
         place += 4 + width
@@ -83,9 +94,16 @@ def _side_by_side(columns: Sequence[tuple[str, Sequence[Any]]], *, start: bytes,
 
 
 def _one_by_one(values: Sequence[Any], code: str | None) -> Iterable[bytes]:
-    """Fields of differing size. Most values of a batch repeat from row to row, so each is encoded once."""
-    distinct = [value for value in set(values) if value is not None]
-    data = list(map(struct.Struct(">" + code).pack if code else str.encode, distinct))
-    encoded: dict[Any, bytes] = dict(zip(distinct, map(add, map(_LENGTH, map(len, data)), data), strict=True))
-    encoded[None] = NULL
-    return map(encoded.__getitem__, values)
+    """Fields that differ in size, or that some rows lack."""
+    if code:
+        width = struct.calcsize(">" + code)
+        field = struct.Struct(f">i{code}").pack
+        return [NULL if value is None else field(width, value) for value in values]
+    if None in values:
+        return [NULL if value is None else _sized(value.encode()) for value in values]
+    data = values if isinstance(values[0], bytes) else list(map(str.encode, values))
+    return map(add, map(_LENGTH, map(len, data)), data)
+
+
+def _sized(data: bytes) -> bytes:
+    return _LENGTH(len(data)) + data

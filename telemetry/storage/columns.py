@@ -17,6 +17,7 @@ KEPT_LISTS = frozenset({"pools"})
 """The same for lists, where an empty one is "not reported"."""
 
 EMPTY_LIST = "[]"
+EMPTY_LINE = b"[]\n"
 
 PER_BATCH = ("site_id", "received_at", "source")
 """The same for every live row of a batch."""
@@ -34,15 +35,16 @@ MEASUREMENTS = tuple(field.attname for field in Measurements._meta.local_fields)
 FACTS = _names(MinerTelemetryLive, beside=(*KEY, *MEASUREMENTS, *PER_BATCH, "last_online_at"))
 LISTS = _names(MinerTelemetryDetail, beside=KEY)
 
+REPORTED = MEASUREMENTS + FACTS + LISTS
 HISTORY = KEY + MEASUREMENTS
 LIVE = (*HISTORY, "last_online_at", *FACTS)
 DETAIL = KEY + LISTS
 
 
 def moved(name: str, *, new: str, known: str) -> str:
-    """SQL for the value of a live or detail column after a newer reading; `new` and `known` are the rows' names."""
+    """SQL for what a live or detail column holds after a newer reading; `new` and `known` are SQL for its two values."""
     if name in KEPT:
-        return f"coalesce({new}.{name}, {known}.{name})"
+        return f"coalesce({new}, {known})"
     if name in KEPT_LISTS:
-        return f"coalesce(nullif({new}.{name}, '{EMPTY_LIST}'), {known}.{name})"
-    return f"{new}.{name}"
+        return f"coalesce(nullif({new}, '{EMPTY_LIST}'), {known})"
+    return new

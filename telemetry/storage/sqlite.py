@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
-from itertools import compress, repeat
+from itertools import compress
 from typing import Any
 
 from django.db import IntegrityError, connection
 
 from telemetry.storage import columns
-from telemetry.storage.base import Batch, Stored
+from telemetry.storage.base import Batch, Columns, Stored
 
 KEYS_A_QUERY = 5_000
+EXACT_BELOW = 1e15
+# Apart from the upsert, which would rewrite the index of sites for each row, changed or not.
+MOVE_TO_SITE = "UPDATE miner_telemetry_live SET site_id = %s WHERE miner_id IN (SELECT value FROM json_each(%s)) AND site_id <> %s"
 
 
 class SqliteStorage:
     def stored_time(self, moment: datetime) -> str:
         """The form in which Django stores a time on SQLite."""
-        utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-        return str(utc.replace(tzinfo=None))
+        return moment.astimezone(UTC).isoformat(" ").removesuffix("+00:00")
+
+    def stored_lines(self, lines: bytes) -> list[str]:
+        return lines.decode().split("\n")[:-1]
 
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -35,20 +39,23 @@ class SqliteStorage:
 
     def store(self, batch: Batch) -> Stored:
         """Transactions begin IMMEDIATE, so there is no other writer."""
-        found = batch.columns
-        constants = [repeat(value) for value in (batch.site_id, self.stored_time(batch.received_at), batch.source)]
-        history = zip(*[found[name] for name in columns.HISTORY], strict=True)
-        live = zip(*[found[name] for name in columns.LIVE], *constants)  # noqa: B905 - the constants never end
-        detail = zip(*[found[name] for name in columns.DETAIL], strict=True)
+        if not batch.miners:
+            return Stored(appended=0, live_inserted=0, live_updated=0)
+        found, miners = batch.columns, batch.columns["miner_id"]
+        constants = {"site_id": batch.site_id, "received_at": self.stored_time(batch.received_at), "source": batch.source}
+        rows = _Rows(found | {name: [value] * len(miners) for name, value in constants.items()})
         with connection.cursor() as cursor:
             known = _live_rows(cursor)
-            cursor.executemany(_append_history(), list(history))
+            append = rows.insert("miner_telemetry_history", columns.HISTORY) + " ON CONFLICT DO NOTHING"
+            cursor.executemany(append, rows.values(columns.HISTORY))
             appended = cursor.rowcount
-            cursor.executemany(_move_live(), list(compress(live, found["newest"])))
+            live = columns.LIVE + columns.PER_BATCH
+            cursor.executemany(rows.upsert("miner_telemetry_live", live), list(compress(rows.values(live), found["newest"])))
             moved = cursor.rowcount
-            cursor.executemany(_move_detail(), list(compress(detail, found["listed"])))
+            move_detail = rows.upsert("miner_telemetry_detail", columns.DETAIL)
+            cursor.executemany(move_detail, list(compress(rows.values(columns.DETAIL), found["listed"])))
             inserted = _live_rows(cursor) - known
-            cursor.execute(_move_to_site(), [batch.site_id, json.dumps(found["miner_id"]), batch.site_id])
+            cursor.execute(MOVE_TO_SITE, [batch.site_id, json.dumps(miners), batch.site_id])
         return Stored(appended=appended, live_inserted=inserted, live_updated=moved - inserted)
 
     def take_turns(self, name: str) -> None:
@@ -63,34 +70,36 @@ def _live_rows(cursor: Any) -> int:
     return int(cursor.fetchone()[0])
 
 
-@cache
-def _append_history() -> str:
-    return _insert("miner_telemetry_history", columns.HISTORY) + " ON CONFLICT DO NOTHING"
+class _Rows:
+    """The rows of a batch and the statements that take them: what is the same in all rows is written into the statement."""
+
+    def __init__(self, found: Columns) -> None:
+        self._found = found
+        same = ((name, values[0]) for name, values in found.items() if values[0] == values[-1] and values.count(values[0]) == len(values))
+        self._literals = {name: literal for name, value in same if name != "miner_id" and (literal := _literal(value))}
+
+    def values(self, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        return list(zip(*[self._found[name] for name in names if name not in self._literals], strict=True))
+
+    def insert(self, table: str, names: Sequence[str]) -> str:
+        return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(self._literals.get(name, '%s') for name in names)})"
+
+    def upsert(self, table: str, names: Sequence[str]) -> str:
+        moves = ", ".join(
+            f"{name} = {columns.moved(name, new=f'excluded.{name}', known=f'{table}.{name}')}"
+            for name in names
+            if name not in {"miner_id", "site_id"}
+        )
+        later = f"excluded.timestamp > {table}.timestamp"
+        return f"{self.insert(table, names)} ON CONFLICT (miner_id) DO UPDATE SET {moves} WHERE {later}"
 
 
-@cache
-def _move_live() -> str:
-    return _upsert("miner_telemetry_live", columns.LIVE + columns.PER_BATCH)
-
-
-@cache
-def _move_to_site() -> str:
-    """Apart from the upsert, which would rewrite the index of sites for each row, changed or not."""
-    of_batch = "miner_id IN (SELECT value FROM json_each(%s))"
-    return f"UPDATE miner_telemetry_live SET site_id = %s WHERE {of_batch} AND site_id <> %s"
-
-
-@cache
-def _move_detail() -> str:
-    return _upsert("miner_telemetry_detail", columns.DETAIL)
-
-
-def _insert(table: str, names: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
-
-
-def _upsert(table: str, names: Sequence[str]) -> str:
-    moves = ", ".join(
-        f"{name} = {columns.moved(name, new='excluded', known=table)}" for name in names if name not in {"miner_id", "site_id"}
-    )
-    return f"{_insert(table, names)} ON CONFLICT (miner_id) DO UPDATE SET {moves} WHERE excluded.timestamp > {table}.timestamp"
+def _literal(value: Any) -> str | None:
+    """`value` as SQL, None when SQLite might read it as another one: it rounds long fractions in its own way."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''").replace("%", "%%") + "'"
+    if isinstance(value, float):
+        return repr(value) if value.is_integer() and abs(value) < EXACT_BELOW else None
+    return str(int(value))

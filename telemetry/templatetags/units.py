@@ -17,9 +17,9 @@ for display in (units.number, units.hashrate, units.power, units.percent, units.
 
 
 @register.filter
-def moment(at: datetime) -> SafeString:
+def moment(at: datetime | None) -> SafeString | str:
     """A moment to the second, in the time zone of whoever looks or of the site; in UTC when the mouse rests on it."""
-    return units.with_utc(at, f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}")
+    return units.DASH if at is None else units.with_utc(at, f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}")
 
 
 register.filter("utc", moment)  # the name it had

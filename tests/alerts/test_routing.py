@@ -117,6 +117,46 @@ def test_resolved_is_told_to_whom_opened_was_told():
     assert (told(first), told(late), told(quiet)) == (["opened", "resolved"], [], [])
 
 
+def test_alert_that_comes_back_after_its_end_was_told_is_told_anew():
+    channel, quiet = make_channel(), make_channel(tells_resolved=False)
+    alert = opened(miners=1)
+    route(now=NOON)
+    resolve(alert, minutes(10))
+    route(now=minutes(10))
+
+    Alert.objects.filter(pk=alert.pk).update(state=Alert.State.OPEN, resolved_at=None, member_count=1)
+    happened(alert, Kind.OPENED, minutes(20), details={"again": 2})
+    route(now=minutes(20))
+    resolve(alert, minutes(30))
+    route(now=minutes(30))
+
+    assert told(channel) == ["opened", "resolved", "opened", "resolved"]
+    assert told(quiet) == ["opened"]
+
+
+def test_part_that_splits_off_is_no_news_but_its_end_is():
+    channel = make_channel()
+    whole, part = opened(miners=8), make_alert(make_rule(RuleKind.MINER_OFFLINE, severity="critical"), site=make_site(), member_count=4)
+    route(now=NOON)
+
+    happened(part, Kind.SPLIT, minutes(5), details={"of_alert": whole.pk})
+    route(now=minutes(5))
+    resolve(part, minutes(9))
+    route(now=minutes(9))
+
+    assert told(channel) == ["opened", "resolved"]
+
+
+def test_group_made_of_pieces_of_others_is_told():
+    channel = make_channel()
+    alert = make_alert(make_rule(RuleKind.MINER_OFFLINE, severity="critical"), site=make_site(), member_count=4)
+    happened(alert, Kind.SPLIT, NOON, details={"miners": 4})
+
+    route(now=NOON)
+
+    assert told(channel) == ["split"]
+
+
 @pytest.mark.parametrize("kind", [Kind.SHRANK, Kind.ACKNOWLEDGED, Kind.COMMENTED, Kind.FLAPPING, Kind.ACTED, Kind.WOULD_ACT, Kind.MERGED])
 def test_the_rest_of_the_timeline_is_told_to_nobody(kind):
     make_channel()
@@ -258,6 +298,19 @@ def test_silence_does_not_use_up_the_time_to_acknowledge():
     route(now=minutes(60))
 
     assert [escalate(now=minutes(count)) for count in (61, 74, 75)] == [0, 0, 1]
+
+
+def test_alert_that_comes_back_is_passed_on_anew():
+    EscalationStep.objects.create(after_minutes=15, channel=make_channel(escalation_only=True))
+    alert = opened()
+    route(now=NOON)
+    assert escalate(now=minutes(15)) == 1
+    resolve(alert, minutes(20))
+    Alert.objects.filter(pk=alert.pk).update(state=Alert.State.OPEN, resolved_at=None)
+    happened(alert, Kind.OPENED, minutes(30))
+    route(now=minutes(30))
+
+    assert [escalate(now=minutes(count)) for count in (31, 44, 45, 50)] == [0, 0, 1, 0]
 
 
 def test_step_follows_the_severity_and_the_sites_of_its_channel():

@@ -33,16 +33,16 @@ def _farm(disk: Path) -> Iterator[Farm]:
     folder = Path(tempfile.mkdtemp(dir=os.environ["HASHINSIGHT_TEST_SCRATCH"]))
     folder.chmod(0o711)
     with Farm(folder, disk) as farm:
+        with farm.fault():
+            """Nothing is broken yet: it becomes well."""
         yield farm
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def farm(_farm: Farm) -> Iterator[Farm]:
-    """The one installation that all tests of this folder hurt in turn; well at the beginning of each. Its log is shown when one fails."""
+    """The one installation that all tests of this folder hurt in turn, each leaving it well. Its log is shown when one fails."""
     before = len(_farm.up.lines())
-    with _farm.fault():
-        """Nothing is broken yet: it is well, or becomes so."""
     yield _farm
     routine = ("request_finished", "telemetry_upload", "job_dropped")
     told = [line for line in _farm.up.lines()[before:] if not any(name in line for name in routine)]

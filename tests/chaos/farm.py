@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 import psycopg2
+import redis
 import requests
 
 from cgminer.simulator import SimulatedFleet, build_fleet
@@ -167,6 +168,11 @@ class Farm:
         except (requests.RequestException, ValueError) as error:
             return {"status": type(error).__name__}
         return answer
+
+    def age_market_data(self) -> None:
+        """Its values are ten minutes old, and no provider is being left alone for what it did before."""
+        redis.Redis(port=self.redis.port).flushdb()
+        self.query("UPDATE kept_values SET fetched_at = now() - interval '10 minutes', claimed_until = NULL")
 
     def overview(self) -> str:
         return requests.get(f"{self.up.url}admin/", cookies=self.session_cookie, timeout=20).text

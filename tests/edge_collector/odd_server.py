@@ -31,6 +31,7 @@ class OddServer:
         self.attempts: list[tuple[float, str]] = []
         self.posted: list[tuple[str, dict]] = []
         """Other posts, by path."""
+        self.keys: list[tuple[str, str]] = []
         self.answers: dict[str, tuple[int, dict]] = {}
         self.headers: list[dict[str, str]] = []
         self.limit_headers: dict[str, str] = {}
@@ -125,6 +126,7 @@ class OddServer:
 
     def _answer_other(self, request, body: dict) -> None:
         path = request.path.partition("?")[0]
+        self.keys.append((path, request.headers["X-Collector-Key"]))
         if request.command == "POST":
             self.posted.append((path, body))
         status, document = self.answers.get(path, (404, {"success": False, "error": "not here"}))

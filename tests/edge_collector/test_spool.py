@@ -7,14 +7,13 @@ import sqlite3
 
 import pytest
 
-from edge_collector.spool import SpoolFull
 from tests.edge_collector.makers import make_lines, make_spool, put_round, readings_of
 
 NOON = 1_772_323_200.0
 
 
 def events(spool):
-    return [json.loads(details) for (details,) in spool._db.execute("SELECT details FROM events ORDER BY number")]
+    return [json.loads(details) for (details,) in spool.db.execute("SELECT details FROM events ORDER BY number")]
 
 
 def test_numbers_go_on_after_a_restart(tmp_path):
@@ -78,7 +77,7 @@ def test_gap_that_was_told_already_is_followed_by_a_new_one(tmp_path):
     put_round(spool, 100, at=60)
     put_round(spool, 100, at=120)
     first = events(spool)
-    spool._db.execute("UPDATE events SET attempts = 1")
+    spool.db.execute("UPDATE events SET attempts = 1")
     put_round(spool, 100, at=180)
     assert events(spool)[0] == first[0]
     assert events(spool)[1]["seq_start"] == first[0]["seq_end"] + 1
@@ -112,7 +111,7 @@ def test_rounds_on_both_sides_of_a_sent_one_are_not_merged(tmp_path):
     spool = make_spool(tmp_path, max_records=30)
     for at in (0, 60, 120, 180, 240, 300):
         put_round(spool, 10, at=at)
-    middle = spool._read(21, 30)[0]
+    middle = spool._shelf.read(21, 30)[0]
     spool.acknowledge(middle)
     while spool.merge_some():
         pass
@@ -149,7 +148,7 @@ def test_room_is_given_back_to_the_disk(tmp_path):
         spool.acknowledge(batch)
     while spool.give_back_space(keep_pages=10):
         pass
-    spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    spool.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     assert (tmp_path / "spool.sqlite3").stat().st_size < 100_000
 
 
@@ -158,10 +157,6 @@ def test_power_cut_in_a_transaction_leaves_all_of_it_or_nothing(tmp_path):
     spool = make_spool(tmp_path)
     put_round(spool, 10)
     with pytest.raises(sqlite3.IntegrityError):
-        spool._insert([spool._read(1, 10)[0]])
+        spool._store([spool._shelf.read(1, 10)[0]])
     put_round(spool, 10, at=60)
     assert len(readings_of(spool)) == 20
-
-
-def test_full_disk_without_anything_to_drop_says_so():
-    assert "free some space" in str(SpoolFull("the disk is full and nothing is left to drop; free some space"))

@@ -15,10 +15,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from alerts.models import RuleKind
 from commands.models import CommandStatus, CommandType
 from miners.models import Miner
 from sites.keys import ask_for_replacement
 from sites.models import CollectorKey, Site
+from tests.alerts.farm import make_alert, make_rule
 from tests.makers import make_command, make_key, make_live, make_miner, make_site
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +94,7 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("GET", "api/collector/live/<str:site_id>"): for_both(200, 404),
     ("GET", "api/collector/summary/<str:site_id>"): for_both(200, 404),
     ("GET", "api/collector/miners/<str:miner_id>/status"): for_both(200, 404),
+    ("GET", "api/collector/alerts"): for_both(200, 200),
     ("GET", "api/collector/keys"): for_staff(200, 200),
     ("POST", "api/collector/keys"): for_staff(201, 404, NEW_KEY),
     ("DELETE", "api/collector/keys/<int:key_id>"): for_staff(200, 404),
@@ -250,6 +253,14 @@ def test_stats_hold_the_callers_sites_and_no_others(world):
         seen[caller] = [row["site_id"] for row in rows]
 
     assert seen == {OWN_KEY: ["north"], OTHER_KEY: ["south"], SUPERUSER: ["closed", "north", "south"]}
+
+
+@pytest.mark.parametrize(("caller", "seen"), [(OWN_KEY, 1), (OTHER_KEY, 0), (OWN_STAFF, 1), (OTHER_STAFF, 0), (SUPERUSER, 2)])
+def test_alerts_are_listed_of_the_callers_sites_and_the_servers_own_for_superusers(world, caller, seen):
+    for site in (world.site, None):
+        make_alert(make_rule(RuleKind.COVERAGE_LOW), site=site)
+
+    assert world.client(caller).get("/api/collector/alerts").json()["count"] == seen
 
 
 @pytest.mark.parametrize("caller", [OWN_STAFF, OTHER_STAFF])

@@ -58,18 +58,18 @@ def test_task_queued_by_the_clock_that_ran_ahead_is_taken_and_one_at_work_is_lef
 
 def test_job_that_began_ahead_can_run_again_and_its_heartbeat_is_no_later_than_now(now):
     acquire("poll:north", ttl_s=70, now=now + HOUR)
-    JobLease.objects.update(succeeded_at=now + HOUR)
+    JobLease.objects.filter(name="poll:north").update(succeeded_at=now + HOUR)
     put_right(now)
 
     assert acquire("poll:north", ttl_s=70, now=now + timedelta(seconds=1), enqueued_at=now + timedelta(seconds=1))
-    assert JobLease.objects.get().succeeded_at == now
+    assert JobLease.objects.get(name="poll:north").succeeded_at == now
 
 
 def test_lease_that_is_held_now_is_left_alone(now):
     acquire("poll:north", ttl_s=300, now=now)
     put_right(now)
 
-    assert JobLease.objects.get().expires_at == now + timedelta(seconds=300)
+    assert JobLease.objects.get(name="poll:north").expires_at == now + timedelta(seconds=300)
 
 
 def test_live_row_from_the_future_gives_way_to_the_next_reading(now):

@@ -64,6 +64,29 @@ def test_a_reading_that_was_stored_keeps_its_first_content():
     assert live().hashrate_ghs == 10.0
 
 
+def test_a_reading_that_history_has_is_a_duplicate_even_where_the_live_row_is_behind():
+    site = make_site()
+    store(site, reading("m1", minute(1), hashrate_ghs=10.0), reading("m2", minute(1)))
+    MinerTelemetryLive.objects.update(timestamp=minute(0))
+    report = store(site, reading("m1", minute(1), hashrate_ghs=20.0), reading("m2", minute(2)))
+    assert (report.processed, report.duplicates, report.updated) == (2, 1, 2)
+    assert [row.hashrate_ghs for row in history()] == [10.0]
+
+
+@pytest.mark.parametrize("value", [0.1, 16_777_217.0, 1e-300])
+def test_a_value_is_stored_the_same_whether_all_readings_of_a_batch_have_it_or_only_some(value):
+    store(make_site(), reading("a", latency_ms=value), reading("b", latency_ms=value))
+    store(make_site("other"), reading("c", latency_ms=value), reading("d", latency_ms=7.0))
+    assert live("a").latency_ms == live("c").latency_ms
+
+
+def test_a_name_with_an_unusual_character_is_found_again():
+    site = make_site()
+    names = ("m\x1f1", "m2")
+    store(site, *[reading(name) for name in names])
+    assert store(site, *[reading(name, minute(1)) for name in names]).updated == 2
+
+
 def test_of_two_records_with_the_same_miner_and_time_in_one_batch_the_last_wins():
     report = store(make_site(), reading(hashrate_ghs=10.0), reading(hashrate_ghs=20.0))
     assert [row.hashrate_ghs for row in history()] == [20.0]

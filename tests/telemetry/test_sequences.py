@@ -55,11 +55,19 @@ def test_batch_that_comes_twice_changes_nothing():
         assert missing(numbers) == [(11, 12), (16, 20)]
 
 
-def test_numbers_below_the_first_that_ever_arrived_are_not_missed():
+def test_numbers_below_the_lowest_that_is_known_are_not_missed():
     numbers = Numbers()
     arrive(numbers, 500, 510)
+    assert missing(numbers) == []
     arrive(numbers, 100, 110)
-    assert (numbers.highest, missing(numbers)) == (510, [])
+    assert (numbers.lowest, numbers.highest, missing(numbers)) == (100, 510, [(111, 499)])
+
+
+def test_dropped_numbers_below_the_lowest_that_is_known_are_missing():
+    numbers = Numbers()
+    arrive(numbers, 21, 30)
+    numbers.dropped(1, 10, from_at=minute(1), to_at=minute(10))
+    assert [(hole.start, hole.end, hole.is_dropped) for hole in numbers.holes] == [(1, 10, True), (11, 20, False)]
 
 
 def test_dropped_numbers_are_marked_within_a_hole():
@@ -107,10 +115,9 @@ batch = st.tuples(st.integers(0, 60), st.integers(0, 12), st.booleans())
 
 @given(st.lists(batch, max_size=40))
 def test_holes_are_what_a_set_of_numbers_says(batches):
-    numbers, arrived, dropped, first = Numbers(), set(), set(), None
+    numbers, arrived, dropped = Numbers(), set(), set()
     for start, length, is_drop in batches:
         span = set(range(start, start + length + 1))
-        first = start if first is None else first
         if is_drop:
             numbers.dropped(start, start + length, from_at=minute(start), to_at=minute(start + length))
             dropped |= span
@@ -118,9 +125,9 @@ def test_holes_are_what_a_set_of_numbers_says(batches):
             arrive(numbers, start, start + length)
             arrived |= span
     known = {number for hole in numbers.holes for number in range(hole.start, hole.end + 1)}
-    above_first = set(range(first or 0, (numbers.highest if numbers.highest is not None else -1) + 1))
+    heard = arrived | dropped
 
-    assert known == above_first - arrived
+    assert known == set(range(min(heard, default=0), max(heard, default=-1) + 1)) - arrived
     assert {number for hole in numbers.holes if hole.is_dropped for number in range(hole.start, hole.end + 1)} == known & dropped
     assert all(hole.is_exact for hole in numbers.holes)
     assert [hole.start for hole in numbers.holes] == sorted(hole.start for hole in numbers.holes)

@@ -1,4 +1,4 @@
-"""The SQLite file under the spool: how it is opened, what is in it, and what becomes of a damaged one."""
+"""The collector's SQLite files: how they are opened, what is in the spool's, and what becomes of a damaged one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from edge_collector.logs import EventLog
 
 log = EventLog(__name__)
 
-FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE"})
-"""What SQLite calls a disk that takes nothing more."""
-_SCHEMA: Final = """
+_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE"})
+_LOG_PAGES: Final = 256
+"""The write-ahead log is moved into the file at a megabyte: as much is free again on a full disk when it is."""
+SPOOL_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batches (
     seq_start INTEGER PRIMARY KEY, seq_end INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
     first_at REAL NOT NULL, last_at REAL NOT NULL, not_before REAL NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0,
@@ -30,20 +31,25 @@ CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NUL
 """
 
 
-def open_file(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+def open_file(path: Path, *, schema: str = SPOOL_SCHEMA) -> tuple[sqlite3.Connection, Path | None]:
     """The database at `path`, made when there is none. A damaged one is moved aside; the second value says where."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        return _opened(path), None
+        return _opened(path, schema), None
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname != "SQLITE_CORRUPT":
             raise
         aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-        log.error("spool_damaged", path=path, moved_to=aside, reason=str(error))
+        log.error("file_damaged", path=path, moved_to=aside, reason=str(error))
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{path}{end}", f"{aside}{end}")
-        return _opened(path), aside
+        return _opened(path, schema), aside
+
+
+def is_full(error: sqlite3.OperationalError) -> bool:
+    """Whether this is how SQLite says that the disk takes nothing more."""
+    return error.sqlite_errorname in _FULL
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -67,17 +73,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, schema: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         os.chmod(path, 0o600)
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(found)
-        connection.executescript(_SCHEMA)
+        connection.executescript(schema)
     except BaseException:
         connection.close()
         raise
