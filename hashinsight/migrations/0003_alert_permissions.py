@@ -40,7 +40,7 @@ def give(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("hashinsight", "0001_groups"),
+        ("hashinsight", "0002_collector_groups"),
         ("alerts", "0003_channels"),
     ]
 
