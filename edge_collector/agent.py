@@ -94,7 +94,9 @@ class Agent:
         if self.config.commands.enabled:
             self.crew.start("command polls", lambda: self.desk.run_polls(stop))
             self.crew.start("command answers", lambda: self.desk.run_answers(stop))
-        stop.wait()
+        # A signal may wake another thread than this one, and its handler runs here alone: so this wait is never a long one.
+        while not stop.wait(0.5):
+            pass
         if page:
             page.close()
         return self._end()
