@@ -189,7 +189,7 @@ def _racks(*failing: int) -> tuple[list[int], dict[int, Place]]:
     for rack, count in enumerate(failing):
         for number in range(10):
             miner = rack * 10 + number
-            places[miner] = Place(site=1, zone="A", rack=f"R{rack}", address=f"10.0.{rack}.{number}")
+            places[miner] = Place(site=1, zone="A", rack=f"R{rack}", subnet=f"10.0.{rack}.0/24")
             bad += [miner] if number < count else []
     return bad, places
 
