@@ -283,7 +283,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SCRIPTS": [lambda request: static("hashinsight/theme.js")],
+    "SCRIPTS": [lambda request: static("hashinsight/everywhere.js")],
     "STYLES": [lambda request: static("hashinsight/console.css")],
     "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
     "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},

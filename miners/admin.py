@@ -117,6 +117,12 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
     ordering = ["site_id", "miner_id"]
     autocomplete_fields = ["model", "tags"]
+    # The columns of an import first, so that an export can be changed and imported again.
+    export_columns: ClassVar[list[str]] = [
+        *("miner_id", "ip_address", "port", "model", "serial_number", "mac_address", "worker_name", "zone", "rack", "slot"),
+        *("site__code", "is_enabled", "state", "live__hashrate_ghs", "expected_ghs", "live__temperature_max", "live__power_consumption"),
+        *("live__firmware_version", "live__pool_url", "live__last_online_at"),
+    ]
     actions = ["send_command"]
     readonly_fields = ["discovered", "created_at"]
     empty_text = _(

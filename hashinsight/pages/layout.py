@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from hashinsight.pages.access import site_or_404
 from miners import layout
@@ -54,7 +55,9 @@ def _wanted(said: dict[str, Any]) -> dict[int, Place]:
 
 
 class LayoutForm(forms.Form):
-    file = forms.FileField(label=gettext_lazy("CSV file"), required=False, widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}))
+    file = forms.FileField(
+        label=gettext_lazy("CSV file"), required=False, widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,text/csv"})
+    )
     text = forms.CharField(
         label=gettext_lazy("or its rows, pasted"),
         required=False,

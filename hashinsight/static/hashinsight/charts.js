@@ -131,6 +131,7 @@
     }
 
     async load() {
+      this.mark();
       const wanted = this.address;
       const answer = await fetch(wanted, { credentials: "same-origin" }).catch(() => undefined);
       // A server that restarts is normal; the charts keep what they show. And only the last of two quick clicks counts.
@@ -143,11 +144,14 @@
       if (!document.hidden && !this.zoom) this.load();
     }
 
-    draw() {
-      if (!this.data) return;
+    mark() {
       this.buttons.forEach((button) => button.setAttribute("aria-pressed", String(!this.zoom && Number(button.dataset.hours) === this.hours)));
       this.unzoom.hidden = !this.zoom;
       this.box.querySelector("[data-csv]").href = `${this.address}&format=csv`;
+    }
+
+    draw() {
+      if (!this.data) return;
       this.box.querySelector("[data-coverage]").textContent = this.data.coverage_text;
       this.charts.forEach((chart) => chart.draw(this.data));
       this.box.dataset.span = `${this.data.start}-${this.data.end}`;
