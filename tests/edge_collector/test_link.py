@@ -180,9 +180,12 @@ def test_proxy_of_the_environment_is_taken_and_its_exceptions_kept(tmp_path, pro
 
 
 def test_proxy_that_refuses_is_named(tmp_path):
-    with OddServer() as server, linked(tmp_path, "https://farm.example", proxy=server.url) as link:
-        with pytest.raises(LinkError, match=r"127\.0\.0\.1"):
-            link.get(STATUS)
+    with (
+        OddServer() as server,
+        linked(tmp_path, "https://farm.example", proxy=server.url) as link,
+        pytest.raises(LinkError, match=r"127\.0\.0\.1"),
+    ):
+        link.get(STATUS)
 
 
 def test_answer_without_end_is_cut_off(tmp_path):
