@@ -37,6 +37,7 @@ from commands.ordering import order_view
 from commands.permissions import allowed_commands, may_ask
 from commands.secrets import seal
 from commands.timeline import timeline_of
+from sites.recorded import RecordedAdmin
 from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 
 
@@ -204,7 +205,7 @@ class CredentialForm(forms.ModelForm):
 
 
 @admin.register(MinerCredential)
-class MinerCredentialAdmin(SiteScopedAdmin):
+class MinerCredentialAdmin(RecordedAdmin, SiteScopedAdmin):
     """Passwords go in here and never come out."""
 
     form = CredentialForm
@@ -232,7 +233,7 @@ class RuleForm(forms.ModelForm):
 
 
 @admin.register(ApprovalRule)
-class ApprovalRuleAdmin(SiteScopedAdmin):
+class ApprovalRuleAdmin(RecordedAdmin, SiteScopedAdmin):
     """Which orders for a site wait for a second person."""
 
     form = RuleForm

@@ -149,12 +149,6 @@ def lease_for_server(site: Site, *, limit: int, now: datetime, runner: str) -> l
     return _lease_first(due, limit=limit, now=now, leased_by=SERVER + runner)
 
 
-def lease_command(command_id: UUID, *, now: datetime, leased_by: str) -> MinerCommand | None:
-    """Lease this one command if it may be handed out now; None when another runner was faster or its time is not come."""
-    leased = _lease_first(MinerCommand.objects.filter(pk=command_id).offerable(now), limit=1, now=now, leased_by=leased_by)
-    return leased[0] if leased else None
-
-
 def touch(command: MinerCommand, *, now: datetime) -> bool:
     """Write down that the miner is about to be told, before it is: from here on nobody tells it again. False when the lease is lost."""
     with transaction.atomic():
@@ -216,6 +210,12 @@ def expire_due(now: datetime, *, site: Site | None = None) -> int:
         if ended.exists():
             closed += _close(ended, CommandStatus.EXPIRED, actor="system", message=message, now=now)
     return closed
+
+
+def bring_back_leases(now: datetime) -> int:
+    """Leases longer than any lease is were given by a clock that ran ahead. They are over: the commands are offered again. How many."""
+    longest = now + 2 * timedelta(seconds=settings.COMMAND_LEASE_S)
+    return MinerCommand.objects.open().filter(leased_until__gt=longest).update(leased_until=now)
 
 
 def wake_executors(site_ids: Iterable[int]) -> None:

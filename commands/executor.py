@@ -27,6 +27,7 @@ from commands import dispatch, metrics
 from commands.dispatch import Outcome
 from commands.models import MinerCommand, MinerCredential
 from commands.secrets import SecretUnreadable, unseal
+from resilience import failures
 from resilience.bulkheads import COMMANDS, bulkhead
 from resilience.leases import new_owner
 from sites.models import Site
@@ -176,6 +177,7 @@ def _done(done: Done) -> Outcome:
 
 
 def _failed(error: MinerError) -> Outcome:
+    failures.count("command", error.error_type)
     answer = {"error_class": type(error).__name__}
     if isinstance(error, ActionRefused) and not error.sent:
         return Outcome(status="rejected", result_code=3, message=str(error), answer=answer)

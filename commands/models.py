@@ -12,6 +12,7 @@ from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from miners.models import Miner
+from sites.changes import ChangeRecords
 from sites.models import Site
 
 
@@ -291,6 +292,7 @@ class MinerCredential(models.Model):
     changed_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = MinerCredentialQuerySet.as_manager()
+    changes = ChangeRecords(excluded_fields=["sealed"])
 
     class Meta:
         db_table = "miner_credentials"
@@ -315,6 +317,8 @@ class ApprovalRule(models.Model):
         _("above, miners"), null=True, blank=True, help_text=_("Orders for more miners need approval, whatever their type.")
     )
     valid_minutes = models.PositiveIntegerField(_("to be approved within, minutes"), default=60)
+
+    changes = ChangeRecords()
 
     class Meta:
         db_table = "command_approval_rules"

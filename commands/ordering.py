@@ -68,12 +68,13 @@ def impact_of(miners: QuerySet[Miner]) -> Impact:
 
 
 def order_view(request: HttpRequest) -> HttpResponse:
-    """Shows the page for `miners` (primary keys with commas), and sends what it asks for."""
+    """Shows the page for `miners` (primary keys with commas; with `open` by POST, where they are too many for an address), and sends
+    what it asks for."""
     choices = allowed_commands(request.user)
     if not choices:
         raise PermissionDenied
     miners = _picked(request)
-    if request.method != "POST":
+    if request.method != "POST" or "open" in request.POST:
         return order_page(request, miners)
     form = OrderForm(request.POST, choices=choices, miner_count=miners.count())
     if not form.is_valid():

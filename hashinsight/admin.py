@@ -1,63 +1,29 @@
-"""People, and django-q2's own pages, in the console's look. The task pages can run code, so they are for superusers."""
+"""django-q2's own pages, and the login locks, in the console's look. The task pages can run code, so they are for superusers."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from axes.models import AccessAttempt
 from django import forms
+from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, Permission, User
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django_q import admin as django_q_admin
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from hashinsight.schedules import ALLOWED_CALLABLES
+from people.lockout import unlock
 
-for model in (User, Group, Schedule, Success, Failure, OrmQ):
+for model in (Schedule, Success, Failure, OrmQ):
     admin.site.unregister(model)
-
-
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "last_login"]
-    readonly_fields = ["last_login", "date_joined"]
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """Superusers are managed by superusers: who could set their password would be one."""
-        users = super().get_queryset(request)
-        return users if request.user.is_superuser else users.filter(is_superuser=False)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        readonly = [*super().get_readonly_fields(request, obj)]
-        return readonly if request.user.is_superuser else [*readonly, "is_superuser", "user_permissions"]
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Not of a user who may do more: with their password one could do it too."""
-        allowed = super().has_change_permission(request, obj)
-        return allowed and (obj is None or obj.get_all_permissions() <= request.user.get_all_permissions())
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Nobody gives away rights they do not have."""
-        if db_field.name == "groups" and not request.user.is_superuser:
-            own = Permission.objects.filter(Q(user=request.user) | Q(group__user=request.user))
-            beyond = Permission.objects.exclude(pk__in=own.values("pk"))
-            kwargs["queryset"] = Group.objects.exclude(permissions__in=beyond)
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
-
-
-@admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
 
 
 class SuperusersOnly:
@@ -114,3 +80,37 @@ class QueueAdmin(SuperusersOnly, django_q_admin.QueueAdmin, ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A queued task is pickled code: it may be removed, not edited."""
         return False
+
+
+@admin.register(AccessAttempt)
+class LoginLockAdmin(SuperusersOnly, ModelAdmin):
+    """Names and addresses with wrong passwords or codes; five in a row are a lock, and deleting the row lifts it."""
+
+    list_display = ["username", "ip_address", "failures_since_start", "attempt_time", "lock"]
+    list_display_links = None
+    search_fields = ["username", "=ip_address"]
+    ordering = ["-attempt_time"]
+    actions = ["lift"]
+    empty_text = _("Nobody entered a wrong password lately.")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description=_("lock"), label={"locked": "danger", "open": "default", "over": "default"})
+    def lock(self, attempt: AccessAttempt) -> tuple[str, Any]:
+        if attempt.failures_since_start < settings.AXES_FAILURE_LIMIT:
+            return "open", _("not locked")
+        ends_at = attempt.attempt_time + settings.AXES_COOLOFF_TIME
+        if ends_at <= timezone.now():
+            return "over", _("over")
+        return "locked", _("until %(time)s UTC") % {"time": f"{ends_at:%H:%M}"}
+
+    @admin.action(description=_("Lift the lock of these names"), permissions=["delete"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[AccessAttempt]) -> None:
+        names = sorted(set(queryset.values_list("username", flat=True)))
+        for name in names:
+            unlock(name)
+        self.message_user(request, ngettext("%d name may log in again.", "%d names may log in again.", len(names)) % len(names))

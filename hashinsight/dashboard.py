@@ -16,14 +16,19 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
+from alerts.counts import OpenAlerts, together
 from commands.models import MinerCommand
+from hashinsight.open_alerts import counted
+from hashinsight.pages.charts import with_silent_sites
+from hashinsight.pages.collectors import collector_rows
 from market import quotes
+from market.revenue import bitcoin_a_day
 from miners.models import MinerState
 from resilience.fallback import redis_trouble
 from resilience.models import JobLease
 from sites.models import CollectorKey, Site
 from telemetry.models import CollectorUploadLog
-from telemetry.series import SiteStatistics, site_statistics
+from telemetry.series import SiteStatistics, farm_series, site_statistics
 
 HEARTBEAT_LATE = timedelta(minutes=5)
 COLLECTOR_LATE_INTERVALS = 3
@@ -106,9 +111,28 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Earnings:
+    """Of a day at what is hashed and drawn now, USD; None for unknown.
+
+    `unpriced` sites draw power and have no price for it: theirs is not in `cost`.
+    """
+
+    btc: float | None
+    revenue: float | None
+    cost: float | None
+    unpriced: int
+
+    @property
+    def margin(self) -> float | None:
+        """Unknown, too, while the power of a site costs nobody knows what."""
+        return None if self.revenue is None or self.cost is None or self.unpriced else self.revenue - self.cost
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteRow:
     site: Site
     standing: Standing
+    alerts: OpenAlerts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,18 +160,31 @@ def overview_fragment(request: HttpRequest) -> HttpResponse:
 def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     sites = list(Site.objects.visible_to(request.user).active())
     statistics = site_statistics(sites, now=now)
-    rows = [SiteRow(site=site, standing=Standing([statistics[site.pk]])) for site in sites]
+    alerts = counted(request)
+    rows = [
+        SiteRow(
+            site=site, standing=Standing([statistics[site.pk]], price_kwh=site.power_price_kwh), alerts=alerts.get(site.pk, OpenAlerts())
+        )
+        for site in sites
+    ]
     rows.sort(key=lambda row: (-row.standing.lost_ghs, row.site.code))
+    farm, market = Standing(list(statistics.values())), market_standing(now=now)
+    day = farm_series(sites, start=now - timedelta(days=1), end=now)
     return {
         "now": now,
-        "farm": Standing(list(statistics.values())),
+        "farm": farm,
+        "coverage": with_silent_sites(day).coverage if farm.miners else None,
+        "earnings": earnings(farm, rows, market),
         "rows": rows,
         "sites": sites,
+        "alerts": together(alerts.values()),
         "collectors": collector_heartbeats(sites, now=now),
+        "edge_collectors": collector_rows(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),
         "services": service_heartbeats(),
         "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else [],
-        "market": market_standing(now=now),
+        "market": market,
+        "market_is_on": settings.MARKET_DATA,
         "open_commands": MinerCommand.objects.open().filter(site__in=sites).count(),
         "checklist": first_steps(sites, statistics) if not any(row.standing.newest_reading_at for row in rows) else [],
     }
@@ -158,6 +195,21 @@ def market_standing(*, now: datetime) -> dict[str, quotes.Quote | None]:
     if not settings.MARKET_DATA:
         return {}
     return {"price": quotes.btc_price(now=now), "difficulty": quotes.btc_difficulty(now=now)}
+
+
+def earnings(farm: Standing, rows: Sequence[SiteRow], market: dict[str, quotes.Quote | None]) -> Earnings:
+    price, difficulty = market.get("price"), market.get("difficulty")
+    btc = None
+    if difficulty and farm.hashrate_ghs is not None:
+        btc = bitcoin_a_day(farm.hashrate_ghs, difficulty=difficulty.value, subsidy_btc=settings.BLOCK_SUBSIDY_BTC)
+    drawing = [row.standing for row in rows if row.standing.power_consumption]
+    costs = [standing.cost_day for standing in drawing if standing.cost_day is not None]
+    return Earnings(
+        btc=btc,
+        revenue=btc * price.value if btc is not None and price else None,
+        cost=sum(costs) if costs else None,
+        unpriced=len(drawing) - len(costs),
+    )
 
 
 def service_heartbeats() -> list[Heartbeat]:

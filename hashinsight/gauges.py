@@ -11,16 +11,17 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum
 from django_q.models import OrmQ
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from alerts.models import Alert, Severity
 from commands.models import MinerCommand
 from market import quotes
 from resilience.breakers import LEVELS
 from resilience.models import JobLease
-from sites.models import Site
+from sites.models import Collector, Site
 from telemetry.models import CollectorUploadLog, TelemetryGap
 from telemetry.series import SiteStatistics, site_statistics
 
@@ -40,14 +41,15 @@ MEASURED = {
 def collect_gauges(*, now: datetime) -> Iterable[Metric]:
     """All gauges at `now`. Where the database does not answer, `hashinsight_database_up` is 0 and the others are missing, not wrong."""
     up = GaugeMetricFamily("hashinsight_database_up", "Whether the database answered this scrape.")
+    clock = GaugeMetricFamily("hashinsight_clock_timestamp_seconds", "The time of day by this server's clock.", value=now.timestamp())
     try:
-        found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_market(now)]
+        found = [*_sites(now), *_work(), *_jobs(), *_gaps(), *_alerts(), *_collectors(now), *_market(now)]
         up.add_metric([], 1)
     except (DatabaseError, InterfaceError) as error:
         log.warning("metrics_without_database", error=str(error).strip())
         found = []
         up.add_metric([], 0)
-    return [up, *found]
+    return [up, clock, *found]
 
 
 def _sites(now: datetime) -> Iterator[Metric]:
@@ -114,6 +116,44 @@ def _gaps() -> Iterator[Metric]:
     ):
         gaps.add_metric([code, cause], count)
     yield gaps
+    missing = GaugeMetricFamily("collector_records_missing", "Numbered readings that have not arrived.", labels=["site_id", "cause"])
+    known = TelemetryGap.objects.filter(collector__isnull=False).order_by().values_list("site__code", "cause")
+    for code, cause, records in known.annotate(Sum("records")):
+        if records is not None:
+            missing.add_metric([code, cause], records)
+    yield missing
+
+
+def _collectors(now: datetime) -> Iterator[Metric]:
+    """Of the watched collectors of each site, the one that was not heard of for longest, and what waits at all of them."""
+    rows = list(
+        Collector.objects.watched()
+        .order_by()
+        .values_list("site__code")
+        .annotate(Min("heartbeat_at"), Sum("spool_records"), Sum("spool_bytes"), silent=Count("pk", filter=Q(silent_from__lt=now)))
+    )
+    yield _by_site(
+        "collector_heartbeat_age_seconds",
+        "Age of the last heartbeat of the collector that was not heard of for longest.",
+        ((code, (now - at).total_seconds()) for code, at, _records, _size, _silent in rows),
+    )
+    yield _by_site("collector_spool_records", "Readings that wait at the farm.", ((row[0], row[2]) for row in rows))
+    yield _by_site("collector_spool_bytes", "What they take of its disks.", ((row[0], row[3]) for row in rows))
+    yield _by_site(
+        "collectors_silent", "Watched collectors without a heartbeat for three of their intervals.", ((row[0], row[4]) for row in rows)
+    )
+
+
+def _alerts() -> Iterator[Metric]:
+    """Zero where there is none, so that a rule on it ends; without a site for what concerns this server itself."""
+    codes = ["", *Site.objects.active().values_list("code", flat=True)]
+    counts = {(code, severity): 0 for code in codes for severity in Severity.values}
+    rows = Alert.objects.open().order_by().values_list("site__code", "severity").annotate(Count("pk"))
+    counts |= {(code or "", severity): count for code, severity, count in rows}
+    alerts = GaugeMetricFamily("alerts_open", "Alerts that are not over, acknowledged ones among them.", labels=["site_id", "severity"])
+    for (code, severity), count in counts.items():
+        alerts.add_metric([code, severity], count)
+    yield alerts
 
 
 def _market(now: datetime) -> Iterator[Metric]:

@@ -7,21 +7,34 @@ import sys
 from typing import Any
 
 import structlog
+from django.db.utils import InterfaceError, OperationalError
 from structlog.typing import EventDict, WrappedLogger
 
 QUIET = {
     "django-q": "WARNING",  # a line for each task that starts and ends; the jobs write their own
     "gunicorn.error": "WARNING",
     "gunicorn.access": "WARNING",
-    "django.request": "ERROR",  # every 4xx a second time
+    "django.request": "CRITICAL",  # every refusal and every fault a second time
     "urllib3": "WARNING",
+    "axes": "ERROR",  # people.login and people.lockout say it with fields
 }
 
+ROUTINE = ("GET /health", "HEAD /health", "POST /api/collector/upload", "POST /api/edge/v1/telemetry/")
 
-def drop_health_probes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The supervisor and load balancers ask every few seconds; a request that went well is no news."""
-    if event.get("event") == "request_finished" and str(event.get("request", "")).startswith("GET /health") and event.get("code") == 200:
+
+def drop_routine(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leave out the requests that went well and are no news: probes, and uploads, of which `telemetry_upload` tells more."""
+    if event.get("event") == "request_finished" and event.get("code") == 200 and str(event.get("request", "")).startswith(ROUTINE):
         raise structlog.DropEvent
+    return event
+
+
+def one_line_for_an_outage(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """While the database is away every page fails alike: its reason says more than the same trace each time."""
+    error = sys.exc_info()[1] if event.get("event") == "request_failed" else None
+    if isinstance(error, OperationalError | InterfaceError):
+        event.pop("exc_info", None)
+        event.update(event="database_unavailable", code=503, error=str(error).strip().partition("\n")[0])
     return event
 
 
@@ -35,7 +48,8 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            drop_health_probes,
+            drop_routine,
+            one_line_for_an_outage,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -64,5 +78,7 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
 
 def _rendering(form: str) -> list[structlog.typing.Processor]:
     if form == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Without local variables: they hold keys and passwords.
+        traces = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+        return [traces, structlog.processors.JSONRenderer()]
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)]

@@ -62,14 +62,18 @@ JOBS = (
     Job(name="hashinsight.gaps", func="telemetry.tasks.update_gaps", every_minutes=1),
     Job(name="hashinsight.partitions", func="telemetry.tasks.ensure_partitions", every_minutes=60),
     Job(name="hashinsight.retention", func="telemetry.tasks.prune", daily_at=time(3, 20)),
+    Job(name="hashinsight.sessions", func="people.tasks.forget_sessions", daily_at=time(3, 40)),
     Job(name="hashinsight.market", func="market.tasks.refresh", every_minutes=5),
     Job(name="hashinsight.command-execution", func="commands.tasks.execute_commands", every_minutes=1),
     Job(name="hashinsight.command-batches", func="commands.tasks.advance_batches", every_minutes=1),
     Job(name="hashinsight.command-expiry", func="commands.tasks.expire_commands", every_minutes=1),
     Job(name="hashinsight.command-verification", func="commands.tasks.verify_commands", every_minutes=1),
+    Job(name="hashinsight.alerts", func="alerts.tasks.evaluate", every_minutes=1),
+    Job(name="hashinsight.notifications", func="alerts.tasks.notify", every_minutes=1),
+    Job(name="hashinsight.delivery-log", func="alerts.tasks.prune_deliveries", daily_at=time(3, 40)),
 )
 
-ENQUEUED = frozenset({"telemetry.tasks.poll_site_task", "commands.tasks.execute_site_commands"})
+ENQUEUED = frozenset({"miners.tasks.run_import", "telemetry.tasks.poll_site_task", "commands.tasks.execute_site_commands"})
 """Tasks that code puts in the queue."""
 
 ALLOWED_CALLABLES = frozenset(job.func for job in JOBS) | ENQUEUED

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from whitenoise.compress import Compressor
 
 from hashinsight import logs
 from hashinsight.environment import Environment
@@ -58,28 +62,44 @@ INSTALLED_APPS = [
     "django_q",
     "django_prometheus",
     "django_structlog",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
+    "simple_history",
     "resilience",
     "sites",
+    "people",
     "miners",
     "telemetry",
     "commands",
     "market",
+    "alerts",
+    "preferences",
 ]
 
 MIDDLEWARE = [
     "hashinsight.health.liveness_first",
+    "hashinsight.compression.Compression",
+    "hashinsight.deadlines.Deadlines",
     "hashinsight.metrics.scrape_first",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "hashinsight.content_policy.ContentPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "people.gate.second_factor_first",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "preferences.wishes.preferred",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -104,6 +124,7 @@ TEMPLATES = [
 # --- Database -------------------------------------------------------------------------------------------------------
 
 DATABASE_STATEMENT_TIMEOUT = env.int("DATABASE_STATEMENT_TIMEOUT", default=30)  # seconds, PostgreSQL only
+REQUEST_TIMEOUT_S = env.int("HASHINSIGHT_REQUEST_TIMEOUT_S", default=300)
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -132,12 +153,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Cache ----------------------------------------------------------------------------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", default="")
-CACHES: dict[str, dict[str, Any]] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "sessions": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},  # the database alone: see people.sessions
+}
 if REDIS_URL:
     CACHES["default"] = {"BACKEND": "resilience.fallback.FallbackCache", "LOCATION": REDIS_URL}
     CACHES["sessions"] = {"BACKEND": "resilience.fallback.SharedCache", "LOCATION": REDIS_URL}
-    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
-    SESSION_CACHE_ALIAS = "sessions"
 
 # --- Background work --------------------------------------------------------------------------------------------------
 
@@ -174,6 +196,7 @@ POLL_SHARD_SIZE = env.int("HASHINSIGHT_POLL_SHARD_SIZE", default=25_000)  # a la
 RETENTION_HISTORY_DAYS = env.int("HASHINSIGHT_RETENTION_HISTORY_DAYS", default=30)
 RETENTION_UPLOAD_LOG_DAYS = env.int("HASHINSIGHT_RETENTION_UPLOAD_LOG_DAYS", default=7)
 RETENTION_COMMAND_DAYS = env.int("HASHINSIGHT_RETENTION_COMMAND_DAYS", default=30)
+RETENTION_ALERT_DAYS = env.int("HASHINSIGHT_RETENTION_ALERT_DAYS", default=180)
 RETENTION_ROLLUP_5M_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_5M_DAYS", default=90)
 RETENTION_ROLLUP_1H_DAYS = env.int("HASHINSIGHT_RETENTION_ROLLUP_1H_DAYS", default=730)
 
@@ -187,15 +210,33 @@ RATE_LIMITS = {
     "upload": UPLOAD_RATE_PER_MINUTE,
     "read": env.int("HASHINSIGHT_READ_RATE_PER_MINUTE", default=60),
     "staff": env.int("HASHINSIGHT_STAFF_RATE_PER_MINUTE", default=300),
+    "heartbeat": env.int("HASHINSIGHT_HEARTBEAT_RATE_PER_MINUTE", default=60),  # and events, and new keys
     # A result that is not answered with 200 is never sent again, and a batch of hundreds is answered within seconds.
     "result": env.int("HASHINSIGHT_RESULT_RATE_PER_MINUTE", default=3_000),
     "failed_authentication": env.int("HASHINSIGHT_FAILED_AUTHENTICATION_RATE_PER_MINUTE", default=30),
 }
+KEY_OVERLAP_DAYS = env.int("HASHINSIGHT_KEY_OVERLAP_DAYS", default=7)  # of a key that its collector replaces by itself
 # How many of our own proxies stand in front and append to X-Forwarded-For; 0: the peer's address is the client's.
 TRUSTED_PROXIES = env.int("HASHINSIGHT_TRUSTED_PROXIES", default=0)
 
 COMMAND_LEASE_S = env.int("HASHINSIGHT_COMMAND_LEASE_S", default=60)
 COMMAND_TTL_S = env.int("HASHINSIGHT_COMMAND_TTL_S", default=900)
+
+# --- Alerts ---------------------------------------------------------------------------------------------------------------
+
+
+def _base_url() -> str:
+    """Where people open the console; links in notifications begin with it. Not set: the first host name this server answers to."""
+    given: str = env.str("HASHINSIGHT_BASE_URL", default="").rstrip("/")
+    if given:
+        return given
+    name = next((host.strip(".") for host in ALLOWED_HOSTS if "*" not in host), "")
+    return f"{'https' if env.bool('HASHINSIGHT_HTTPS', default=False) else 'http'}://{name or '127.0.0.1:8000'}"
+
+
+BASE_URL = _base_url()
+ALERT_ALLOWED_NETWORKS = env.list("HASHINSIGHT_ALERT_ALLOWED_NETWORKS", default=[])  # private ones that notifications may go to
+RETENTION_DELIVERY_DAYS = env.int("HASHINSIGHT_RETENTION_DELIVERY_DAYS", default=30)
 
 # --- Market data --------------------------------------------------------------------------------------------------------
 
@@ -204,6 +245,7 @@ COINGECKO_URL = env.str("HASHINSIGHT_COINGECKO_URL", default="https://api.coinge
 COINGECKO_API_KEY = env.str("HASHINSIGHT_COINGECKO_API_KEY", default="")
 COINWARZ_URL = env.str("HASHINSIGHT_COINWARZ_URL", default="https://www.coinwarz.com/v1/api")
 COINWARZ_API_KEY = env.str("HASHINSIGHT_COINWARZ_API_KEY", default="")
+BLOCK_SUBSIDY_BTC = env.float("HASHINSIGHT_BLOCK_SUBSIDY_BTC", default=3.125)  # halves at block 1,050,000, expected in 2028
 BLOCKCHAIN_INFO_URL = env.str("HASHINSIGHT_BLOCKCHAIN_INFO_URL", default="https://blockchain.info")
 MEMPOOL_SPACE_URL = env.str("HASHINSIGHT_MEMPOOL_SPACE_URL", default="https://mempool.space")
 
@@ -241,10 +283,17 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SCRIPTS": [lambda request: static("hashinsight/everywhere.js")],
     "STYLES": [lambda request: static("hashinsight/console.css")],
-    "SCRIPTS": [],
     "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
     "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("My account"), "link": reverse_lazy("people:account")},
+            {"title": _("Preferences"), "link": reverse_lazy("console:preferences")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "hashinsight.navigation.sidebar"},
     "BORDER_RADIUS": "6px",
     "COLORS": {
@@ -277,12 +326,12 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of one that is not there
 WHITENOISE_USE_FINDERS = DEBUG
+# Source maps are half of all bytes, and only a developer's tools ever ask for one.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "hashinsight.static_files.StaticFiles",
     },
 }
 
@@ -296,11 +345,45 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+SESSION_ENGINE = "people.sessions"
+SESSION_CACHE_ALIAS = "sessions"
 SESSION_COOKIE_AGE = 86_400
+SESSION_COOKIE_HTTPONLY = True
+# Not "Strict": an address in a message or a chat would then lead to the login page of somebody who is logged in.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_AGE = 365 * 86_400
+# Names of groups, "superusers", or "all" for all staff: they work only with a second factor.
+REQUIRE_2FA = env.list("HASHINSIGHT_REQUIRE_2FA", default=[])
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "people.lockout.counted_address"
+AXES_LOCKOUT_CALLABLE = "people.lockout.axes_lockout"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # a browser that tries by itself would lock its owner out for ever
+AXES_DISABLE_ACCESS_LOG = True  # the log has the logins, and people_sessions who is in
+AXES_ENABLE_ADMIN = False  # hashinsight.admin has its page
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["code"]
 HASHINSIGHT_HTTPS = env.bool("HASHINSIGHT_HTTPS", default=False)  # on behind a TLS proxy
 if HASHINSIGHT_HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = True
+# Nothing from elsewhere, nothing to elsewhere. Styles: Unfold sets widths and colours in place; scripts may not.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "script-src": [csp.SELF, csp.NONCE],
+        "style-src": [csp.SELF, csp.UNSAFE_INLINE],
+        "img-src": [csp.SELF, "data:"],
+        "object-src": [csp.NONE],
+        "base-uri": [csp.SELF],
+        "form-action": [csp.SELF],
+        "frame-ancestors": [csp.NONE],
+    }
+}
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]  # HSTS and the redirect to https are the TLS proxy's
 
 # --- Metrics ------------------------------------------------------------------------------------------------------------------

@@ -81,11 +81,27 @@ def _static_fingerprint() -> str:
     return digest.hexdigest()
 
 
+def metrics_directory() -> Path:
+    """In memory where there is such a place: a process that counts in a mapped file of a full disk is killed by the kernel (SIGBUS)."""
+    name = hashlib.sha256(str(run_directory().resolve()).encode()).hexdigest()[:16]
+    return Path("/dev/shm") / f"hashinsight-{name}"
+
+
+def forget_metrics() -> None:
+    """What was counted ends with the instance."""
+    shutil.rmtree(metrics_directory(), ignore_errors=True)
+
+
 def shared_environment() -> dict[str, str]:
     """What web server and cluster have in common: an empty directory in which both count for /metrics."""
-    metrics = run_directory() / "metrics"
-    shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(parents=True)
+    forget_metrics()
+    metrics = metrics_directory()
+    try:
+        metrics.mkdir(mode=0o700)
+    except OSError:  # no such place, or somebody else has the name
+        metrics = run_directory() / "metrics"
+        shutil.rmtree(metrics, ignore_errors=True)
+        metrics.mkdir(parents=True)
     return {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "DJANGO_SETTINGS_MODULE": "hashinsight.settings"}
 
 

@@ -6,28 +6,48 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.util import Retry
 
 from market.models import Quantity
+from resilience.failures import ErrorClass
 
 ATTEMPT_S = 3.0
 DEADLINE_S = 10.0
 LARGEST_ANSWER = 1_000_000
-RETRIES = Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504), raise_on_status=False, respect_retry_after_header=False)
 BELIEVABLE = {Quantity.PRICE: (100.0, 100_000_000.0), Quantity.DIFFICULTY: (1.0, 1e21)}
 """USD; the difficulty of the first block to thousands of times today's."""
 
 
 class ProviderFailed(Exception):
-    """No usable answer: what went wrong, in one line without the address, which may hold a key."""
+    """No usable answer: what went wrong, in one line without the address, which may hold a key, and its class."""
+
+    def __init__(self, message: str, error_type: ErrorClass = ErrorClass.PARSE) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+
+
+class _Retry(Retry):
+    """A name that does not resolve is not asked for again."""
+
+    def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *others: Any, **named: Any) -> Self:
+        if isinstance(error, NameResolutionError):
+            raise error
+        return super().increment(method, url, response, error, *others, **named)
+
+
+RETRIES = _Retry(
+    total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504), raise_on_status=False, respect_retry_after_header=False
+)
+REFUSALS = frozenset({401, 403, 429})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +88,11 @@ def _get(url: str, *, parameters: Mapping[str, str], headers: Mapping[str, str])
             sent = {"User-Agent": "HashInsight", "Accept": "application/json, text/plain", **headers}
             with session.get(url, params=parameters, headers=sent, timeout=ATTEMPT_S, stream=True, allow_redirects=False) as response:
                 if response.status_code != 200:
-                    raise ProviderFailed(f"{host} answers {response.status_code}")
+                    refused = ErrorClass.AUTH if response.status_code in REFUSALS else ErrorClass.CONNECTION
+                    raise ProviderFailed(f"{host} answers {response.status_code}", refused)
                 return _read(response.raw, deadline=deadline)
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise ProviderFailed(f"{host}: {_reason(error)}") from None
+            raise ProviderFailed(f"{host}: {_reason(error)}", _class_of(error)) from None
 
 
 def _read(raw: BaseHTTPResponse, *, deadline: float) -> bytes:
@@ -80,13 +101,29 @@ def _read(raw: BaseHTTPResponse, *, deadline: float) -> bytes:
     while piece := raw.read1(65_536, decode_content=True):
         body += piece
         if len(body) > LARGEST_ANSWER or time.monotonic() > deadline:
-            raise ProviderFailed(f"the answer does not end within {DEADLINE_S:g} s or {LARGEST_ANSWER:,} bytes")
+            raise ProviderFailed(f"the answer does not end within {DEADLINE_S:g} s or {LARGEST_ANSWER:,} bytes", ErrorClass.TIMEOUT)
     return bytes(body)
 
 
 def _reason(error: Exception) -> str:
     """The kind of failure; the texts of requests repeat the whole address."""
     return type(error).__name__
+
+
+def _class_of(error: BaseException | None) -> ErrorClass:
+    """By the innermost reason: requests wraps urllib3's errors, which wrap the socket's."""
+    found, kinds = error, []
+    while found is not None:
+        kinds.append(found)
+        inner = getattr(found, "reason", None) or next((each for each in found.args if isinstance(each, BaseException)), None)
+        found = inner if isinstance(inner, BaseException) else None
+    if any(isinstance(each, NameResolutionError) for each in kinds):
+        return ErrorClass.DNS
+    if any(isinstance(each, NewConnectionError) for each in kinds):  # refused or unreachable; urllib3 makes it a kind of timeout
+        return ErrorClass.CONNECTION
+    if any(isinstance(each, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError) for each in kinds):
+        return ErrorClass.TIMEOUT
+    return ErrorClass.CONNECTION
 
 
 def _coinwarz_price(answer: Any) -> object:

@@ -17,7 +17,7 @@ from pybreaker import CircuitBreaker, CircuitBreakerError
 
 from market.models import MarketSample, Quantity
 from market.providers import PROVIDERS, Provider, ProviderFailed
-from resilience import swr
+from resilience import failures, swr
 from resilience.breakers import shared_breaker
 from resilience.models import KeptValue
 
@@ -117,7 +117,8 @@ def _ask(provider: Provider, last: float | None) -> float:
         factor = LARGEST_JUMP[provider.quantity]
         if last is not None and not last / factor <= value <= last * factor:
             raise ProviderFailed(f"{provider.name}: {value:,.0f} is too far from {last:,.0f}")
-    except ProviderFailed:
+    except ProviderFailed as error:
+        failures.count("market", error.error_type)
         ANSWERS.labels(provider.name, "failed").inc()
         raise
     ANSWERS.labels(provider.name, "believed").inc()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,9 +18,24 @@ from unfold.decorators import display
 
 from commands.ordering import order_page
 from commands.permissions import allowed_commands
-from miners.filters import DeliveryFilter, FirmwareFilter, RackFilter, StateFilter, TemperatureFilter, TroubleFilter, ZoneFilter
-from miners.models import Miner, MinerModel, MinerState
-from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
+from miners.catalogue import MODELS_KEY
+from miners.filters import (
+    DeliveryFilter,
+    FirmwareFilter,
+    LastSeenFilter,
+    OtherPoolFilter,
+    PoolFilter,
+    RackFilter,
+    StateFilter,
+    TemperatureFilter,
+    TroubleFilter,
+    ZoneFilter,
+)
+from miners.identity import mac_address
+from miners.models import Miner, MinerModel, MinerState, MinerTag
+from resilience.remembered import forget
+from sites.recorded import RecordedAdmin
+from sites.scoping import LimitedCountPaginator, OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
 STATE_COLOURS = {
@@ -33,8 +50,13 @@ MEASURED_STATES = (MinerState.ONLINE, MinerState.SLEEPING)
 """States in which the last reading is what the miner does now."""
 
 
+@admin.register(MinerTag)
+class MinerTagAdmin(ModelAdmin):
+    search_fields = ["name"]
+
+
 @admin.register(MinerModel)
-class MinerModelAdmin(ModelAdmin):
+class MinerModelAdmin(RecordedAdmin):
     list_display = ["name", "maker", "terahashes", "watts", "efficiency", "boards", "fans", "cooling", "released"]
     list_filter = ["maker", "cooling"]
     search_fields = ["name", "maker", "slug"]
@@ -46,6 +68,18 @@ class MinerModelAdmin(ModelAdmin):
         (_("Tuning"), {"fields": ["frequency_min", "frequency_max", "capabilities"]}),
     ]
 
+    def save_model(self, request: HttpRequest, obj: MinerModel, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(partial(forget, MODELS_KEY))
+
+    def delete_model(self, request: HttpRequest, obj: MinerModel) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(partial(forget, MODELS_KEY))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[MinerModel]) -> None:
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(partial(forget, MODELS_KEY))
+
     @admin.display(description=_("hash rate"), ordering="hashrate_ghs")
     def terahashes(self, model: MinerModel) -> str:
         return units.hashrate(model.hashrate_ghs)
@@ -56,26 +90,39 @@ class MinerModelAdmin(ModelAdmin):
 
 
 @admin.register(Miner)
-class MinerAdmin(SiteScopedAdmin):
+class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     list_display = ["miner_id", "state", "site", "model", "hashrate", "delivered", "temperature", "power", "pool", "last_seen"]
+    further_columns: ClassVar[list[str]] = [
+        *("address", "mac_address", "serial_number", "worker", "firmware", "place", "boards", "efficiency", "uptime", "created_at")
+    ]
     list_filter = [
         VisibleSiteFilter,
         StateFilter,
         DeliveryFilter,
         TemperatureFilter,
         TroubleFilter,
+        LastSeenFilter,
         ["model", AutocompleteSelectFilter],
         ZoneFilter,
         RackFilter,
         FirmwareFilter,
+        PoolFilter,
+        OtherPoolFilter,
     ]
+    paginator = LimitedCountPaginator
     list_filter_submit = True
     list_fullwidth = True
     list_select_related = ["site", "model", "live"]
     search_fields = ["^miner_id", "^ip_address", "^serial_number", "^mac_address", "^worker_name", "^live__worker_name"]
     search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
     ordering = ["site_id", "miner_id"]
-    autocomplete_fields = ["model"]
+    autocomplete_fields = ["model", "tags"]
+    # The columns of an import first, so that an export can be changed and imported again.
+    export_columns: ClassVar[list[str]] = [
+        *("miner_id", "ip_address", "port", "model", "serial_number", "mac_address", "worker_name", "zone", "rack", "slot"),
+        *("site__code", "is_enabled", "state", "live__hashrate_ghs", "expected_ghs", "live__temperature_max", "live__power_consumption"),
+        *("live__firmware_version", "live__pool_url", "live__last_online_at"),
+    ]
     actions = ["send_command"]
     readonly_fields = ["discovered", "created_at"]
     empty_text = _(
@@ -85,7 +132,7 @@ class MinerAdmin(SiteScopedAdmin):
         (None, {"fields": ["site", "miner_id", "model", "is_enabled"]}),
         (_("Network"), {"fields": ["ip_address", "port", "mac_address", "worker_name"]}),
         (_("Place"), {"fields": ["zone", "rack", "slot", "serial_number"]}),
-        (_("Notes"), {"fields": ["notes", "discovered", "created_at"]}),
+        (_("Notes"), {"fields": ["tags", "notes", "discovered", "created_at"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -94,6 +141,10 @@ class MinerAdmin(SiteScopedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OverviewChangeList]:
         return OverviewChangeList
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
+        """A MAC address is found however it is written."""
+        return super().get_search_results(request, queryset, mac_address(search_term) or search_term)  # type: ignore[no-any-return]
 
     @admin.action(description=_("Send a command…"), permissions=["command"])
     def send_command(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
@@ -131,7 +182,36 @@ class MinerAdmin(SiteScopedAdmin):
     @admin.display(description=_("last seen"), ordering="live__timestamp")
     def last_seen(self, miner: Any) -> str:
         seen = _live_value(miner, "last_online_at")
-        return format_html('<span title="{}">{}</span>', f"{seen:%Y-%m-%d %H:%M:%S} UTC", units.age(seen)) if seen else units.age(None)
+        return units.with_utc(seen, units.age(seen)) if seen else units.age(None)
+
+    @admin.display(description=_("address"), ordering="ip_address")
+    def address(self, miner: Any) -> str:
+        return f"{miner.ip_address}:{miner.port}" if miner.ip_address else units.DASH
+
+    @admin.display(description=_("worker"), ordering="live__worker_name")
+    def worker(self, miner: Any) -> str:
+        return _live_value(miner, "worker_name") or miner.worker_name or units.DASH
+
+    @admin.display(description=_("firmware"), ordering="live__firmware_version")
+    def firmware(self, miner: Any) -> str:
+        return _live_value(miner, "firmware_version") or units.DASH
+
+    @admin.display(description=_("place"), ordering="rack")
+    def place(self, miner: Any) -> str:
+        return miner.place or units.DASH
+
+    @admin.display(description=_("boards"), ordering="live__boards_healthy")
+    def boards(self, miner: Any) -> str:
+        total = _live_value(miner, "boards_total")
+        return f"{units.number(_live_value(miner, 'boards_healthy'))} / {total}" if total else units.DASH
+
+    @admin.display(description=_("J/TH"), ordering="live__efficiency")
+    def efficiency(self, miner: Any) -> str:
+        return _measured(miner, lambda value: units.number(value, 1), "efficiency")
+
+    @admin.display(description=_("up for"), ordering="live__uptime_seconds")
+    def uptime(self, miner: Any) -> str:
+        return _measured(miner, units.duration, "uptime_seconds")
 
 
 def _live_value(miner: Any, field: str) -> Any:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from cgminer.address import DEFAULT_PORT, Address
 from cgminer.client import RetryPolicy, Timeouts
@@ -24,6 +25,7 @@ from cgminer.snapshot import Snapshot
 from miners.identity import Identity
 from miners.matching import ModelMatcher
 from miners.models import Miner
+from sites.changes import note_changes
 from sites.models import Site
 
 MOST_ADDRESSES = 65_536
@@ -150,6 +152,7 @@ def apply_discovery(plan: DiscoveryPlan) -> None:
     Miner.objects.bulk_create([finding.miner for finding in plan.new], ignore_conflicts=True, batch_size=1_000)
     changed = [*plan.displaced, *(finding.miner for finding in (*plan.moved, *plan.known))]
     Miner.objects.bulk_update(changed, ["ip_address", "port", "serial_number", "mac_address", "model"], batch_size=500)
+    note_changes([*plan.displaced, *(finding.miner for finding in plan.moved)], reason=gettext_noop("found by a scan"))
 
 
 class _Planner:

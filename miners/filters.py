@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -103,3 +104,44 @@ class RackFilter(_StartsWithFilter):
 
 class FirmwareFilter(_StartsWithFilter):
     title, parameter_name, lookup = _("firmware"), "firmware", "live__firmware_version__istartswith"
+
+
+class PoolFilter(_StartsWithFilter):
+    title, parameter_name, lookup = _("pool contains"), "pool", "live__pool_url__icontains"
+
+
+class OtherPoolFilter(TextFilter):
+    """The pool is not the right one: miners that name a pool, and not this one."""
+
+    title, parameter_name = _("pool is not"), "pool_not"
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value()
+        if not value:
+            return queryset
+        return queryset.filter(live__pool_url__gt="").exclude(live__pool_url__icontains=value)
+
+
+class LastSeenFilter(DropdownFilter):
+    """Not heard of for so long, or never."""
+
+    title = _("last seen")
+    parameter_name = "unseen"
+    NEVER = "never"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Lookups:
+        choices = (
+            (600, _("over 10 min ago")),
+            (3_600, _("over an hour ago")),
+            (86_400, _("over a day ago")),
+            (604_800, _("over a week ago")),
+        )
+        return [*((str(seconds), label) for seconds, label in choices), (self.NEVER, _("never"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value()
+        if value not in dict(self.lookup_choices):
+            return queryset
+        if value == self.NEVER:
+            return queryset.filter(live__last_online_at__isnull=True)
+        return queryset.filter(live__last_online_at__lt=timezone.now() - timedelta(seconds=int(value)))

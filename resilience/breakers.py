@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -29,7 +29,7 @@ class Reporter(CircuitBreakerListener):
     """Tells the log when something stops working and when it works again, and Prometheus how often."""
 
     def failure(self, cb: CircuitBreaker, exc: BaseException) -> None:
-        log.warning("call_failed", breaker=cb.name, error_type=type(exc).__name__, error=str(exc)[:300])
+        log.warning("call_failed", breaker=cb.name, error_type=str(getattr(exc, "error_type", type(exc).__name__)), error=str(exc)[:300])
 
     def state_change(self, cb: CircuitBreaker, old_state: object, new_state: object) -> None:
         name, state = str(cb.name), _name(new_state)
@@ -95,8 +95,9 @@ class SharedStorage(CircuitBreakerStorage):
 
     @property
     def opened_at(self) -> datetime | None:
+        """None, so that it is tried at once, for a moment that has not come yet: the clock was set back since."""
         opened_at: datetime | None = self._get("opened_at", None)
-        return opened_at
+        return opened_at if opened_at is None or opened_at <= datetime.now(UTC) else None
 
     @opened_at.setter
     def opened_at(self, moment: datetime) -> None:

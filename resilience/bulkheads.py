@@ -14,6 +14,17 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import connections
+from prometheus_client import Counter, Gauge
+
+RUNNING = Gauge("bulkhead_running", "Jobs at work in the pool, in all processes.", ["pool"], multiprocess_mode="livesum")
+QUEUED = Gauge("bulkhead_queued", "Jobs that wait for a thread of the pool, in all processes.", ["pool"], multiprocess_mode="livesum")
+SATURATION = Gauge(
+    "bulkhead_saturation",
+    "Share of threads and queue places in use, 0 to 1, in the fullest process.",
+    ["pool"],
+    multiprocess_mode="livemax",
+)
+REFUSED = Counter("bulkhead_refused_total", "Jobs that found the pool and its queue full.", ["pool"])
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,22 +83,33 @@ class Bulkhead:
         """Take no more work, forget what is queued, wait for nothing: work that hangs must not hold the process."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
+    def _show(self) -> None:
+        """Tell Prometheus; with the lock held, so that the newest state is the last one told."""
+        queued = self._admitted - self._running
+        RUNNING.labels(self.name).set(self._running)
+        QUEUED.labels(self.name).set(queued)
+        SATURATION.labels(self.name).set((self._running + queued) / (self.threads + self.queue_limit))
+
     def _admit(self) -> None:
         with self._lock:
             if self._admitted >= self.threads + self.queue_limit:
                 self._refused += 1
+                REFUSED.labels(self.name).inc()
                 raise BulkheadFull(f"{self.name}: {self.threads} threads busy and {self.queue_limit} jobs waiting; try again later.")
             self._admitted += 1
+            self._show()
 
     def _leave(self, future: Future[Any] | None = None) -> None:
         with self._lock:
             self._admitted -= 1
             if future is not None and not future.cancelled():
                 self._running -= 1
+            self._show()
 
     def _run(self, work: Callable[[], R]) -> R:
         with self._lock:
             self._running += 1
+            self._show()
         try:
             return work()
         finally:
@@ -103,10 +125,12 @@ class _Size:
 COLLECTION = "collection"
 COMMANDS = "commands"
 OUTGOING = "outgoing"
+NOTIFICATIONS = "notifications"
 SIZES = {
-    COLLECTION: _Size(threads=8, queue_limit=64),
+    COLLECTION: _Size(threads=20, queue_limit=64),  # a round of thousands of miners takes one: so many sites at a time
     COMMANDS: _Size(threads=5, queue_limit=1_000),
     OUTGOING: _Size(threads=10, queue_limit=100),
+    NOTIFICATIONS: _Size(threads=8, queue_limit=200),
 }
 
 _pools: dict[str, Bulkhead] = {}
@@ -114,7 +138,7 @@ _pools_lock = threading.Lock()
 
 
 def bulkhead(name: str) -> Bulkhead:
-    """This process's pool of that name (COLLECTION, COMMANDS, OUTGOING), made when it is first used."""
+    """This process's pool of that name (COLLECTION, COMMANDS, OUTGOING, NOTIFICATIONS), made when it is first used."""
     with _pools_lock:
         if name not in _pools:
             size = SIZES[name]

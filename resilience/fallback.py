@@ -28,7 +28,9 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from resilience import failures
 from resilience.breakers import ProcessReporter
+from resilience.failures import ErrorClass
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +114,7 @@ class Link:
             if self.breaker.current_state != STATE_CLOSED:
                 return  # another thread was faster
             self.away_since, self.reason = timezone.now(), f"{type(error).__name__}: {error}"
+            failures.count("redis", ErrorClass.TIMEOUT if isinstance(error, RedisTimeoutError) else ErrorClass.CONNECTION)
             log.warning("redis_away", error=self.reason, hint="each process uses its own memory until it is back")
             self.breaker.open()
         self._watch()

@@ -1,7 +1,8 @@
 """One run of a job at a time, on however many machines: a row claimed by a conditional update, with an owner and an end.
 
 The row is also the job's heartbeat: when it last started, ended and succeeded, how long it took and what it said. A crashed owner never
-gives its lease back; the lease ends by itself and the next run takes it. Hence `ttl_s` must be longer than the job's own deadline.
+gives its lease back: on its own machine the next run sees that it is gone, elsewhere the lease ends by itself. Hence `ttl_s` must be longer
+than the job's own deadline.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import cache, wraps
+from pathlib import Path
 
 import structlog
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -25,6 +28,11 @@ from resilience.models import JobLease
 log = structlog.get_logger(__name__)
 
 TEXT_LIMIT = 500
+LONGEST = timedelta(minutes=10)
+"""No lease is taken for longer."""
+RELEASE_S = 30.0
+"""So long a run that has ended waits for a database that is away, to give its lease back: else the job would stand still until it ends."""
+RELEASE_PAUSE_S = 0.5
 
 
 class RunDropped(Exception):
@@ -50,8 +58,34 @@ class Lease:
 
 
 def new_owner() -> str:
-    """host:pid:uuid, different for every claim, so that a run can only give back its own lease."""
-    return f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid.uuid4().hex}"
+    """machine:pid:uuid, different for every claim, so that a run can only give back its own lease."""
+    return f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex}"
+
+
+@cache
+def _machine() -> str:
+    """Host, boot and space of process ids: where two owners have this in common, one can tell whether the other still lives."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux: nobody is told apart, leases end by their time
+        return f"{socket.gethostname()[:40]}.{uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()[:24]}.{boot}.{space}"
+
+
+def _has_died(owner: str) -> bool:
+    """Whether `owner` was a process of this machine that is gone."""
+    machine, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if machine != _machine() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def acquire(name: str, *, ttl_s: float, now: datetime, enqueued_at: datetime | None = None) -> Lease:
@@ -65,8 +99,13 @@ def acquire(name: str, *, ttl_s: float, now: datetime, enqueued_at: datetime | N
     JobLease.objects.bulk_create([JobLease(name=name)], ignore_conflicts=True)  # the job's first run
     if _claim(lease, now=now, enqueued_at=enqueued_at):
         return lease
-    count_dropped(name)
     holder = JobLease.objects.filter(name=name).first()
+    if holder and _has_died(holder.owner):
+        log.warning("job_owner_died", job=name, owner=holder.owner)
+        JobLease.objects.filter(name=name, owner=holder.owner).update(owner="", expires_at=None)
+        if _claim(lease, now=now, enqueued_at=enqueued_at):
+            return lease
+    count_dropped(name)
     if holder and holder.expires_at:
         raise LeaseTaken(f"{name}: already running ({holder.owner} until {holder.expires_at:%H:%M:%S}).")
     raise LeaseTaken(f"{name}: another run has just done it.")
@@ -91,9 +130,21 @@ def record_failure(lease: Lease, *, now: datetime, duration_ms: float, error: st
 
 
 def _release(lease: Lease, **outcome: object) -> None:
-    kept = JobLease.objects.filter(name=lease.name, owner=lease.owner).update(owner="", expires_at=None, **outcome)
-    if not kept:
+    if not _released(lease, **outcome):
         log.warning("job_lease_lost", job=lease.name, owner=lease.owner, hint="the run took longer than its lease")
+
+
+def _released(lease: Lease, **outcome: object) -> bool:
+    patience = time.monotonic() + RELEASE_S
+    while True:
+        try:
+            kept = JobLease.objects.filter(name=lease.name, owner=lease.owner).update(owner="", expires_at=None, **outcome)
+            return kept == 1
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > patience:
+                raise
+        connection.close()
+        time.sleep(RELEASE_PAUSE_S)
 
 
 @contextmanager
@@ -155,3 +206,11 @@ def forget_jobs(prefix: str, *, keep: Collection[str], now: datetime) -> int:
     at_work = Q(expires_at__gt=now)
     gone = JobLease.objects.filter(name__startswith=prefix).exclude(name__in=keep).exclude(at_work)
     return gone.delete()[0]
+
+
+def bring_back(now: datetime) -> int:
+    """Leases and heartbeats of a time that has not come yet, left by a clock that ran ahead: free, and of `now`. How many jobs."""
+    for name in ("finished_at", "succeeded_at"):
+        JobLease.objects.filter(**{f"{name}__gt": now}).update(**{name: now})
+    JobLease.objects.filter(expires_at__gt=now + LONGEST).update(owner="", expires_at=None)
+    return JobLease.objects.filter(started_at__gt=now).update(started_at=now)

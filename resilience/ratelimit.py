@@ -25,6 +25,7 @@ from resilience.fallback import redis_trouble
 
 REDIS_TIMEOUT_S = 0.5
 REDIS_REST_S = 15.0
+CLOCK_STEP_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class RateLimiter:
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._shared = MovingWindowRateLimiter(_redis(redis_url)) if redis_url else None
         self._shared_again_at = 0.0
+        self._offset_s = _clock_offset_s()
 
     def hit(self, *name: str, per_minute: int) -> Verdict:
         """Count one request of `name` if it may pass."""
@@ -66,7 +68,18 @@ class RateLimiter:
             except StorageError as error:
                 self._shared_again_at = time.monotonic() + REDIS_REST_S
                 log.warning("rate_limit_not_shared", error=str(error), again_in_s=REDIS_REST_S)
+        self._forget_the_future()
         return question(self._local, item, name)
+
+    def _forget_the_future(self) -> None:
+        """Hits counted by a clock that was set back since would fill their window until that time has come. Redis forgets them itself."""
+        before, self._offset_s = self._offset_s, _clock_offset_s()
+        if self._offset_s < before - CLOCK_STEP_S:
+            self._local = MovingWindowRateLimiter(MemoryStorage())
+
+
+def _clock_offset_s() -> float:
+    return time.time() - time.monotonic()
 
 
 def _redis(url: str) -> RedisStorage:

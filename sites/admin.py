@@ -5,28 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from commands.ordering import order_page
 from commands.permissions import allowed_commands
 from miners.models import Miner
+from sites.collector_admin import CollectorAdmin, CollectorEventAdmin
+from sites.keys import KeyNotActive, ask_for_replacement, revoke_key, withdraw_replacement
 from sites.models import CollectorKey, Site
+from sites.recorded import RecordedAdmin
 from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
+
+__all__ = ["CollectorAdmin", "CollectorEventAdmin", "CollectorKeyAdmin", "SiteAdmin"]
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 
 @admin.register(Site)
-class SiteAdmin(ModelAdmin):
+class SiteAdmin(RecordedAdmin):
     list_display = ["name", "code", "collection", "miner_count", "timezone", "is_active"]
     list_filter = ["collection", "is_active"]
     search_fields = ["code", "name"]
@@ -82,7 +86,7 @@ class CollectorKeyForm(forms.ModelForm):
 
 
 @admin.register(CollectorKey)
-class CollectorKeyAdmin(SiteScopedAdmin):
+class CollectorKeyAdmin(RecordedAdmin, SiteScopedAdmin):
     """Keys are generated here and shown once; afterwards they can only be revoked."""
 
     form = CollectorKeyForm
@@ -91,15 +95,18 @@ class CollectorKeyAdmin(SiteScopedAdmin):
     list_select_related = ["site"]
     search_fields = ["name", "prefix"]
     readonly_fields = ["prefix", "created_at", "created_by", "revoked_at", "last_used_at"]
-    actions = ["revoke"]
+    rotation_fields = ["replaces", "fetched_by", "confirmed_at", "replacement_asked_at", "replacement_asked_by"]
+    actions = ["ask_for_replacement", "withdraw_replacement", "revoke"]
     empty_text = _("A collector signs its uploads with a key of its site. Make one here and give it to the agent; it is shown once.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: CollectorKey | None = None) -> list[str]:
-        return ["site", *self.readonly_fields] if obj else []
+        return ["site", *self.readonly_fields, *self.rotation_fields] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: CollectorKey | None = None) -> Any:
         fields = ["site", "name", "expires_at"]
-        return [(None, {"fields": [*fields, *self.readonly_fields] if obj else fields})]
+        if obj is None:
+            return [(None, {"fields": fields})]
+        return [(None, {"fields": [*fields, *self.readonly_fields]}), (_("Replacement"), {"fields": self.rotation_fields})]
 
     @display(
         description=_("state"),
@@ -146,5 +153,22 @@ class CollectorKeyAdmin(SiteScopedAdmin):
 
     @admin.action(description=_("Revoke the selected keys"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[CollectorKey]) -> None:
-        count = queryset.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
+        count = sum(revoke_key(key) for key in queryset.select_related("site"))
         self.message_user(request, ngettext("%d key revoked.", "%d keys revoked.", count) % count)
+
+    @admin.action(description=_("Let their collectors fetch a new key"), permissions=["change"])
+    def ask_for_replacement(self, request: HttpRequest, queryset: QuerySet[CollectorKey]) -> None:
+        """Each collector fetches its own at its next heartbeat; the old key ends once all of them use theirs."""
+        asked = []
+        for key in queryset.select_related("site"):
+            try:
+                asked += [key] if ask_for_replacement(key, asked_by=request.user.get_username()) else []
+            except KeyNotActive as error:
+                self.message_user(request, str(error), messages.WARNING)
+        text = ngettext("Collectors may fetch a replacement of %d key.", "Collectors may fetch replacements of %d keys.", len(asked))
+        self.message_user(request, text % len(asked))
+
+    @admin.action(description=_("Keep these keys after all"), permissions=["change"])
+    def withdraw_replacement(self, request: HttpRequest, queryset: QuerySet[CollectorKey]) -> None:
+        kept = [key for key in queryset.select_related("site") if withdraw_replacement(key, withdrawn_by=request.user.get_username())]
+        self.message_user(request, ngettext("%d key is kept.", "%d keys are kept.", len(kept)) % len(kept))

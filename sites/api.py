@@ -201,8 +201,7 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response:
         if header := getattr(exc, "auth_header", ""):
             response["WWW-Authenticate"] = header
         return response
-    got_request_exception.send(sender=None, request=context["request"])
-    log.exception("request_failed", path=context["request"].path)
+    got_request_exception.send(sender=None, request=context["request"])  # the middleware that logs requests logs it, with its trace
     return _failure(status.HTTP_500_INTERNAL_SERVER_ERROR, "Internal error.")
 
 

@@ -1,10 +1,10 @@
-"""Sites, the keys of their collectors, and who may see them."""
+"""Sites, who may see them, their collectors, and the keys of these."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
@@ -15,11 +15,15 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from sites.changes import ChangeRecords
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 KEY_PREFIX = "hsc_"
 VISIBLE_PREFIX_LENGTH = 12
+LATE_INTERVALS, SILENT_INTERVALS = 2, 3
+"""How many of its own intervals a collector may keep quiet before it is late, and before it is silent."""
 
 
 def validate_timezone(value: str) -> None:
@@ -81,6 +85,7 @@ class Site(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = SiteQuerySet.as_manager()
+    changes = ChangeRecords(m2m_fields=[users])
 
     class Meta:
         ordering = ["code"]
@@ -97,6 +102,10 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def new_secret() -> str:
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
 class CollectorKeyQuerySet(models.QuerySet["CollectorKey"]):
     def usable(self, now: datetime) -> CollectorKeyQuerySet:
         """Neither revoked nor expired, of an active site."""
@@ -107,7 +116,7 @@ class CollectorKeyQuerySet(models.QuerySet["CollectorKey"]):
         self, *, site: Site, name: str, created_by: AbstractBaseUser | None = None, expires_at: datetime | None = None
     ) -> tuple[CollectorKey, str]:
         """Make a key for `site`; the second value is the key itself, which can never be read again."""
-        secret = KEY_PREFIX + secrets.token_urlsafe(32)
+        secret = new_secret()
         key = self.create(
             site=site,
             name=name,
@@ -139,8 +148,19 @@ class CollectorKey(models.Model):
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    replacement_asked_at = models.DateTimeField(_("replacement asked for"), null=True, blank=True, editable=False)
+    replacement_asked_by = models.CharField(_("replacement asked for by"), max_length=150, blank=True, editable=False)
+    replacement_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    """When the key would have ended without the replacement; the new ones take it over."""
+    replaces = models.ForeignKey(
+        "self", verbose_name=_("replaces"), on_delete=models.SET_NULL, null=True, blank=True, related_name="replacements", editable=False
+    )
+    fetched_by = models.CharField(_("fetched by"), max_length=151, blank=True, editable=False)
+    """Device and zone of the collector that fetched it with the key it replaces."""
+    confirmed_at = models.DateTimeField(_("first heartbeat with it"), null=True, blank=True, editable=False)
 
     objects = CollectorKeyQuerySet.as_manager()
+    changes = ChangeRecords(excluded_fields=["digest", "last_used_at", "confirmed_at", "fetched_by"])
 
     class Meta:
         ordering = ["site", "name", "pk"]
@@ -156,3 +176,106 @@ class CollectorKey(models.Model):
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= timezone.now() else "active"
+
+
+class CollectorQuerySet(models.QuerySet["Collector"]):
+    def watched(self) -> CollectorQuerySet:
+        """Those that should be heard: they have beaten once, of active sites, and nobody has said that they are gone."""
+        return self.filter(is_watched=True, heartbeat_at__isnull=False, site__is_active=True)
+
+    def silent(self, now: datetime) -> CollectorQuerySet:
+        """Watched collectors without a heartbeat for SILENT_INTERVALS of their own intervals."""
+        return self.watched().filter(silent_from__lt=now)
+
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> CollectorQuerySet:
+        return self.filter(site__in=Site.objects.visible_to(user))
+
+
+class Collector(models.Model):
+    """One edge collector of a site, by the device and the zone it names, as its last heartbeat described it.
+
+    One that only numbers its uploads has a row too, without a heartbeat. Times are this server's where nothing else is said.
+    """
+
+    class State(models.TextChoices):
+        ONLINE = "online", _("online")
+        LATE = "late", _("late")
+        SILENT = "silent", _("silent")
+        UNHEARD = "unheard", _("sends no heartbeats")
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="collectors")
+    device_id = models.CharField(_("device"), max_length=100, blank=True)
+    zone_id = models.CharField(_("zone"), max_length=50, blank=True)
+    is_watched = models.BooleanField(
+        _("watched"), default=True, help_text=_("Clear it when this collector is gone for good: nobody is told of its silence any more.")
+    )
+    first_seen_at = models.DateTimeField(_("first seen"), auto_now_add=True)
+    key = models.ForeignKey(CollectorKey, verbose_name=_("key"), on_delete=models.SET_NULL, null=True, related_name="collectors")
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True)
+    silent_from = models.DateTimeField(_("silent from"), null=True)
+    interval_seconds = models.PositiveIntegerField(_("interval, s"), default=60)
+    version = models.CharField(_("version"), max_length=50, blank=True)
+    client_address = models.GenericIPAddressField(_("from"), null=True)
+    started_at = models.DateTimeField(_("started"), null=True, help_text=_("By the collector’s own clock."))
+    sent_at = models.DateTimeField(_("sent"), null=True, help_text=_("By the collector’s own clock."))
+    clock_offset_ms = models.FloatField(_("the server’s clock less its own, ms"), null=True)
+    miners = models.PositiveIntegerField(_("miners"), null=True)
+    poll_duration_ms = models.FloatField(_("last round took, ms"), null=True)
+    spool_records = models.BigIntegerField(_("readings waiting"), null=True)
+    spool_bytes = models.BigIntegerField(_("spool, bytes"), null=True)
+    spool_oldest_at = models.DateTimeField(_("oldest reading waiting"), null=True, help_text=_("By the collector’s own clock."))
+    last_acked_seq = models.BigIntegerField(_("last number acknowledged"), null=True)
+    commands_open = models.PositiveIntegerField(_("commands at work"), null=True)
+
+    objects = CollectorQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["site", "zone_id", "device_id"]
+        verbose_name = _("collector")
+        verbose_name_plural = _("collectors")
+        constraints = [models.UniqueConstraint(fields=["site", "device_id", "zone_id"], name="one_collector_a_device_and_zone")]
+
+    def __str__(self) -> str:
+        return " / ".join(part for part in (self.zone_id, self.device_id) if part) or "–"
+
+    def state(self, now: datetime) -> Collector.State:
+        """By its own interval: late after two without a heartbeat, silent after three."""
+        if self.heartbeat_at is None:
+            return self.State.UNHEARD
+        quiet = (now - self.heartbeat_at) / timedelta(seconds=self.interval_seconds)
+        return self.State.SILENT if quiet > SILENT_INTERVALS else self.State.LATE if quiet > LATE_INTERVALS else self.State.ONLINE
+
+    def lag(self) -> timedelta:
+        """How far the server is behind the farm: the age of the oldest reading that waits there, by the last heartbeat."""
+        if not self.spool_records or self.spool_oldest_at is None or self.sent_at is None:
+            return timedelta(0)
+        return max(timedelta(0), self.sent_at - self.spool_oldest_at)
+
+
+class CollectorEvent(models.Model):
+    """Something a collector did or lost, in its own words and at its own time; known by its id within the site."""
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, db_index=False, related_name="collector_events")
+    collector = models.ForeignKey(Collector, verbose_name=_("collector"), on_delete=models.CASCADE, db_index=False, related_name="events")
+    event_id = models.UUIDField(_("id"))
+    kind = models.CharField(_("kind"), max_length=40)
+    at = models.DateTimeField(_("at"))
+    received_at = models.DateTimeField(_("received"), db_index=True)
+    miner_id = models.CharField(_("miner"), max_length=50, blank=True)
+    message = models.CharField(_("message"), max_length=500, blank=True)
+    details = models.JSONField(_("details"), default=dict)
+    is_due = models.BooleanField(default=False, editable=False)
+    """It tells of readings that were dropped, and the ledger of gaps has not taken note of it yet."""
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        verbose_name = _("collector event")
+        verbose_name_plural = _("collector events")
+        indexes = [
+            models.Index(fields=["collector", "-at"], name="events_of_collector"),  # the last ones on its page
+            models.Index(fields=["id"], condition=models.Q(is_due=True), name="events_due"),  # the ledger's next work
+        ]
+        constraints = [models.UniqueConstraint(fields=["site", "event_id"], name="one_event_an_id")]  # what is sent twice is kept once
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M:%S}"

@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.views import ChangeList
 
+from preferences.lists import PersonalList
 from sites.models import Site
 
 COUNT_AT_MOST = 10_000
@@ -45,7 +46,7 @@ class VisibleSiteFilter(DropdownFilter):
         return queryset.filter(site_id=value) if value in dict(self.lookup_choices) else queryset.none()
 
 
-class SiteScopedAdmin(ModelAdmin):
+class SiteScopedAdmin(PersonalList, ModelAdmin):
     """Rows, choices and autocompletion of the user's own sites only. The model has a foreign key `site`."""
 
     show_full_result_count = False

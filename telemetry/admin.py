@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
@@ -14,7 +15,7 @@ from unfold.views import ChangeList
 
 from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
-from telemetry.models import CollectorUploadLog, MinerTelemetryLive
+from telemetry.models import CollectorUploadLog, MinerTelemetryLive, TelemetryGap
 
 
 class MinerPageChangeList(ChangeList):
@@ -86,3 +87,47 @@ class CollectorUploadLogAdmin(ReadOnly, SiteScopedAdmin):
     @admin.display(description=_("processing"), ordering="processing_ms")
     def took(self, upload: CollectorUploadLog) -> str:
         return f"{units.number(upload.processing_ms)} ms"
+
+
+@admin.register(TelemetryGap)
+class TelemetryGapAdmin(ReadOnly, SiteScopedAdmin):
+    list_display = ["started_at", "ended_at", "lasted", "site", "of", "reason", "records", "numbers"]
+    list_filter = [VisibleSiteFilter, ["cause", ChoicesDropdownFilter]]
+    list_filter_submit = True
+    list_fullwidth = True
+    list_select_related = ["site", "miner", "collector"]
+    search_fields = ["^miner__miner_id", "=collector__device_id"]
+    paginator = LimitedCountPaginator
+    empty_text = _("Nothing is missing: every reading that was due has arrived.")
+
+    @admin.display(description=_("lasted"))
+    def lasted(self, gap: TelemetryGap) -> str:
+        return units.duration(((gap.ended_at or timezone.now()) - gap.started_at).total_seconds())
+
+    @admin.display(description=_("of"))
+    def of(self, gap: TelemetryGap) -> str:
+        """Whose readings are missing."""
+        if gap.miner:
+            return gap.miner.miner_id
+        return str(gap.collector or _("the whole site"))
+
+    @display(
+        description=_("cause"),
+        ordering="cause",
+        label={
+            TelemetryGap.Cause.SPOOL_REPLAYING: "info",
+            TelemetryGap.Cause.DROPPED: "danger",
+            TelemetryGap.Cause.SEQUENCE_MISSING: "danger",
+            TelemetryGap.Cause.COLLECTOR_SILENT: "warning",
+            TelemetryGap.Cause.POLLER_STOPPED: "danger",
+            TelemetryGap.Cause.MINER_OFFLINE: "warning",
+        },
+    )
+    def reason(self, gap: TelemetryGap) -> tuple[str, str]:
+        return gap.cause, gap.get_cause_display()
+
+    @admin.display(description=_("numbers"))
+    def numbers(self, gap: TelemetryGap) -> str:
+        if gap.sequence_start is None:
+            return units.DASH
+        return f"{units.number(gap.sequence_start)} – {units.number(gap.sequence_end)}"

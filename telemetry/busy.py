@@ -10,6 +10,9 @@ from contextlib import contextmanager
 import structlog
 from django.db import InterfaceError, OperationalError
 
+from resilience import failures
+from resilience.failures import ErrorClass
+
 RETRY_AFTER_S = 10
 LARGEST_BATCH = 5_000
 SMALLEST_BATCH = 250
@@ -34,6 +37,8 @@ def busy_when_unavailable() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         reason = str(error).strip().partition("\n")[0]
+        was_late = "timeout" in reason or "deadlock" in reason or "locked" in reason
+        failures.count("database", ErrorClass.TIMEOUT if was_late else ErrorClass.CONNECTION)
         log.warning("database_busy", reason=reason)
         raise DatabaseBusy(reason) from error
 

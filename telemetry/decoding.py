@@ -30,6 +30,7 @@ class Envelope(msgspec.Struct):
     collected_at: Any = None
     source_seq_start: Any = None
     source_seq_end: Any = None
+    source_epoch: Any = None
     payload_enc: Any = None
 
 

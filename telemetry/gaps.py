@@ -1,7 +1,7 @@
 """The ledger of missing readings: when nothing came from a site or a miner, and why as far as that is known.
 
 A gap begins at the last reading before it and ends at the first one after it. `update` runs every minute; late readings that the roll-ups
-note (`note_late`) shorten, divide or remove the gaps they fall into.
+note (`note_late`) shorten, divide or remove the gaps they fall into. Gaps of numbered readings are kept by `sequence_gaps`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce
 
 from miners.models import STALE_INTERVALS, Miner
 from sites.models import Site
+from telemetry import sequence_gaps
 from telemetry.models import CollectorUploadLog, MinerTelemetryHistory, MinerTelemetryLive, SiteRollup5m, TelemetryGap
 
 OFFLINE_PATIENCE = timedelta(seconds=330)
@@ -45,6 +46,7 @@ def update(now: datetime) -> GapReport:
     for site in Site.objects.active().filter(pk__in=newest):
         with transaction.atomic():
             _update_site(site, newest[site.pk], now=now, report=report)
+    sequence_gaps.update(now)
     log.info("gaps_updated", opened=report.opened, ended=report.ended, changed=report.changed)
     return report
 
@@ -52,7 +54,7 @@ def update(now: datetime) -> GapReport:
 def note_late(site_id: int, start: datetime, end: datetime) -> None:
     """Readings of the site arrived for the time from `start` to `end`: the gaps there are looked at again."""
     within = Q(started_at__lt=end, ended_at__gt=start, changed=False)
-    TelemetryGap.objects.filter(within, site=site_id).update(changed=True)
+    TelemetryGap.objects.filter(within, site=site_id, collector=None).update(changed=True)
 
 
 # --- What can be asked --------------------------------------------------------------------------------------------------------------
@@ -60,12 +62,17 @@ def note_late(site_id: int, start: datetime, end: datetime) -> None:
 
 def of_site(site: Site, *, start: datetime, end: datetime) -> QuerySet[TelemetryGap]:
     """The times in which nothing came from the site at all, within the span or across its ends; oldest first."""
-    return _in_span(start, end).filter(site=site, miner=None)
+    return _in_span(start, end).filter(site=site, miner=None, collector=None)
 
 
 def of_miner(miner: Miner, *, start: datetime, end: datetime) -> QuerySet[TelemetryGap]:
     """The miner's own gaps and those of its site."""
-    return _in_span(start, end).filter(Q(miner=miner) | Q(miner=None, site=miner.site_id))
+    return _in_span(start, end).filter(Q(miner=miner) | Q(miner=None, collector=None, site=miner.site_id))
+
+
+def of_collectors(site: Site, *, start: datetime, end: datetime) -> QuerySet[TelemetryGap]:
+    """What is missing of the numbered readings of the site's collectors; the times are those of the readings around."""
+    return _in_span(start, end).filter(site=site, collector__isnull=False).select_related("collector")
 
 
 def _in_span(start: datetime, end: datetime) -> QuerySet[TelemetryGap]:
@@ -87,7 +94,7 @@ def coverage(gaps: Iterable[TelemetryGap], *, start: datetime, end: datetime) ->
 
 def _update_site(site: Site, newest: datetime, *, now: datetime, report: GapReport) -> None:
     patience = timedelta(seconds=STALE_INTERVALS * site.interval_seconds)
-    gaps = TelemetryGap.objects.filter(site=site)
+    gaps = TelemetryGap.objects.filter(site=site, collector=None)
     report.ended += _end_site_gap(gaps, site, newest, patience=patience) + _end_miner_gaps(gaps, patience=patience)
     for gap in gaps.filter(changed=True):
         _divide(gap, patience)

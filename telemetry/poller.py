@@ -16,6 +16,7 @@ from datetime import datetime
 
 import structlog
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from cgminer.address import Address
@@ -26,10 +27,12 @@ from cgminer.poll.round import Round
 from miners.identity import Identity, fill_identities
 from miners.matching import ModelMatcher, assign_models
 from miners.models import Miner
+from resilience import failures
 from resilience.bulkheads import COLLECTION, bulkhead
 from resilience.leases import job_lease
 from sites.models import Site
 from telemetry import poll_metrics
+from telemetry.busy import DatabaseBusy
 from telemetry.ingest import ingest_readings
 from telemetry.models import Source
 from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
@@ -57,7 +60,8 @@ def poll_site(site: Site, *, now: datetime, shard: Shard = WHOLE, enqueued_at: d
     """
     lease_s = settings.POLL_DEADLINE_S + LEASE_MARGIN_S
     with job_lease(job_name(site.code, shard), ttl_s=lease_s, enqueued_at=enqueued_at) as lease:
-        report = _PollRound(site, now=now, shard=shard).run()
+        with _failure_told(site):
+            report = _PollRound(site, now=now, shard=shard).run()
         lease.result = str(report)
     return report
 
@@ -103,6 +107,10 @@ class _PollRound:
         report = self.report
         if report.not_reached:
             log.warning("poll_round_cut_short", site_id=report.site_id, shard=report.shard, not_reached=report.not_reached)
+        if report.polled and report.errors.total() == report.polled:
+            error_type, _ = report.errors.most_common(1)[0]
+            message = f"none of {report.polled} miners answers: look at the way there"
+            log.error("collection_failed", site_id=report.site_id, error_type=error_type, error_message=message)
         errors = {f"error_{name}": count for name, count in sorted(report.errors.items())}
         log.info(
             "poll_round",
@@ -183,6 +191,8 @@ class _PollRound:
         for status, count in statuses.items():
             poll_metrics.POLLS.labels(self.site.code, status).inc(count)
         report.online += statuses.pop("ok", 0)
+        for status, count in statuses.items():
+            failures.count("miner", status, count)
         report.errors += statuses
         report.offline += sum(count for status, count in statuses.items() if status not in UNREADABLE)
 
@@ -229,6 +239,19 @@ def round_policy() -> RoundPolicy:
         deadline_s=settings.POLL_DEADLINE_S,
         most_unread=MOST_UNREAD,
     )
+
+
+@contextmanager
+def _failure_told(site: Site) -> Iterator[None]:
+    """A round that ends by an error of ours, the database's for the most part, is told of with its site."""
+    try:
+        yield
+    except DatabaseBusy as busy:
+        log.error("collection_failed", site_id=site.code, error_type="database", error_message=str(busy)[:300])
+        raise
+    except (DatabaseError, InterfaceError) as error:
+        log.error("collection_failed", site_id=site.code, error_type=type(error).__name__, error_message=str(error).strip()[:300])
+        raise
 
 
 @contextmanager

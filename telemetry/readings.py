@@ -105,6 +105,7 @@ class Upload:
     mode: str = ""
     sequence_start: int | None = None
     sequence_end: int | None = None
+    sequence_epoch: str = ""
     errors: Sequence[RecordError] = ()
 
 

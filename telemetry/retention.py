@@ -11,7 +11,9 @@ import structlog
 from django.conf import settings
 from django.db import connection, models, transaction
 
-from commands.models import CommandStatus, MinerCommand
+from alerts.models import Alert
+from commands.models import CommandBatch, CommandStatus, MinerCommand
+from sites.models import CollectorEvent
 from telemetry import partitions, rollups
 from telemetry.models import (
     CollectorUploadLog,
@@ -52,6 +54,7 @@ def prune(
     history_days: int | None = None,
     upload_log_days: int | None = None,
     command_days: int | None = None,
+    alert_days: int | None = None,
     rollup_5m_days: int | None = None,
     rollup_1h_days: int | None = None,
     dry_run: bool = False,
@@ -67,12 +70,15 @@ def prune(
     for model, column, days in _readings(history_days, rollup_5m_days, rollup_1h_days):
         before = partitions.midnight((now - timedelta(days=days)).date())
         _prune_readings(model, column, before, report=report, dry_run=dry_run, progress=progress)
-    logs = CollectorUploadLog.objects.filter(upload_time__lt=now - timedelta(days=_limit(upload_log_days, "UPLOAD_LOG")))
-    finished = MinerCommand.objects.filter(
-        status__in=(CommandStatus.EXPIRED, CommandStatus.CANCELLED), created_at__lt=now - timedelta(days=_limit(command_days, "COMMAND"))
-    )
+    logged_since = now - timedelta(days=_limit(upload_log_days, "UPLOAD_LOG"))
+    logs = CollectorUploadLog.objects.filter(upload_time__lt=logged_since)
+    events = CollectorEvent.objects.filter(received_at__lt=logged_since)
+    long_ago = now - timedelta(days=_limit(command_days, "COMMAND"))
+    finished = MinerCommand.objects.filter(status__in=(CommandStatus.EXPIRED, CommandStatus.CANCELLED), created_at__lt=long_ago)
+    emptied = CommandBatch.objects.filter(created_at__lt=long_ago, commands=None)
     gaps = TelemetryGap.objects.filter(ended_at__lt=now - timedelta(days=_limit(rollup_1h_days, "ROLLUP_1H")))
-    for rows in (logs, finished, gaps):
+    over = Alert.objects.filter(resolved_at__lt=now - timedelta(days=_limit(alert_days, "ALERT")))
+    for rows in (logs, events, finished, emptied, gaps, over):
         _prune_rows(rows, report=report, dry_run=dry_run, progress=progress)
     log.info("telemetry_pruned", dry_run=dry_run, partitions=len(report.partitions), **report.rows)
     return report

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.utils import timezone
 from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -17,7 +19,8 @@ _POWER_STEPS = ((1e6, "MW"), (1e3, "kW"))
 def number(value: float | None, decimals: int = 0) -> str:
     if value is None:
         return DASH
-    return str(number_format(value, decimal_pos=decimals, force_grouping=True))
+    # Django's own formatting cuts decimals off instead of rounding.
+    return str(number_format(round(value, decimals), decimal_pos=decimals, force_grouping=True))
 
 
 def hashrate(ghs: float | None) -> str:
@@ -77,6 +80,12 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
     if seconds < 5:
         return _("just now")
     return _("%(duration)s ago") % {"duration": duration(seconds)}
+
+
+def with_utc(at: datetime, text: str) -> SafeString:
+    """`text` that says when it was in UTC, to the machine and to whoever rests the mouse on it."""
+    in_utc = at.astimezone(UTC)
+    return format_html('<time datetime="{}" title="{} UTC">{}</time>', f"{in_utc:%Y-%m-%dT%H:%M:%SZ}", f"{in_utc:%Y-%m-%d %H:%M:%S}", text)
 
 
 def miners(count: int) -> str:

@@ -39,4 +39,6 @@ def log_upload(site: Site, upload: Upload, *, upload_time: datetime, times: Sequ
         newest_reading_at=max(times, default=None),
         sequence_start=upload.sequence_start,
         sequence_end=upload.sequence_end,
+        sequence_epoch=upload.sequence_epoch[:64],
+        sequence_due=upload.sequence_start is not None and upload.sequence_end is not None,
     )

@@ -54,6 +54,7 @@ ENVELOPE = {
         "record_count": {"type": "integer"},
         "source_seq_start": {"type": "integer"},
         "source_seq_end": {"type": "integer"},
+        "source_epoch": {"type": "string", "description": "A new one whenever the collector starts its numbers again."},
         "records": {**RECORDS, "description": "Also under the name `miners`."},
     },
 }

@@ -46,6 +46,7 @@ class Batch:
     mode: str = ""
     sequence_start: int | None = None
     sequence_end: int | None = None
+    sequence_epoch: str = ""
 
 
 _known = msgspec.json.Decoder(Record, strict=False)
@@ -150,6 +151,7 @@ def _described(envelope: Envelope, *, received: int) -> Batch:
         mode=(text(envelope.mode) or "")[:10],
         sequence_start=_sequence(envelope.source_seq_start),
         sequence_end=_sequence(envelope.source_seq_end),
+        sequence_epoch=(text(envelope.source_epoch) or "")[:64],
     )
 
 

@@ -17,7 +17,7 @@ from sites.api import ApiError, CollectorView
 from sites.authentication import client_address, key_of
 from telemetry.busy import DatabaseBusy
 from telemetry.ingest import ingest_readings
-from telemetry.metrics import UPLOAD_SIZE, UPLOADS
+from telemetry.metrics import UPLOAD_PROCESSING, UPLOAD_SIZE, UPLOADS
 from telemetry.models import Source
 from telemetry.readings import IngestReport, Upload
 from telemetry.refusals import log_refused_upload
@@ -87,6 +87,7 @@ def _completed(upload: Upload, batch: Batch) -> Upload:
         mode=upload.mode or batch.mode,
         sequence_start=batch.sequence_start,
         sequence_end=batch.sequence_end,
+        sequence_epoch=batch.sequence_epoch,
         errors=batch.errors,
     )
 
@@ -104,6 +105,7 @@ def _answer(report: IngestReport, batch: Batch, *, site_code: str, elapsed_ms: f
     nothing_valid = report.received > 0 and report.processed == 0
     status = "refused" if nothing_valid else "partial" if errors else "stored"
     UPLOADS.labels(site_id=site_code, status=status).inc()
+    UPLOAD_PROCESSING.observe(elapsed_ms / 1000)
     if nothing_valid:
         raise ApiError(400, "No record of the batch is valid.", received=report.received, processed=0, errors=errors)
     return Response(upload_answer(report, errors, ignored_fields=batch.ignored_fields, elapsed_ms=elapsed_ms))

@@ -7,7 +7,8 @@ import shutil
 import sys
 import tempfile
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from tests.servers import PostgreSQLServer, RedisServer
 from tests.web import WebServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_OPTIONS = [
@@ -117,17 +118,34 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browser_page(browser: Browser) -> Iterator[Page]:
-    """An empty tab with a profile of its own. At its end the test fails for a script error or a request that left this machine."""
+def browser_page(browser: Browser, expected_complaints: list[str]) -> Iterator[Page]:
+    """An empty tab with a profile of its own; see `watched`."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
-    page = context.new_page()
-    page.set_default_timeout(15_000)
+    with watched(context, expected=expected_complaints):
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        yield page
+        context.close()
+
+
+@pytest.fixture
+def expected_complaints() -> list[str]:
+    """A test that provokes an answer of 4xx puts in here what the browser's console will say of it: a part of the text."""
+    return []
+
+
+@contextmanager
+def watched(context: BrowserContext, *, expected: Sequence[str] = ()) -> Iterator[None]:
+    """Fails at its end for a script error, a complaint on the console, such as of the content policy, or a request to elsewhere."""
     complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(f"script error: {error}"))
-    page.on("request", lambda request: complaints.extend(_if_elsewhere(request.url)))
-    yield page
-    context.close()
-    assert complaints == []
+    context.on("weberror", lambda error: complaints.append(f"script error: {error.error}"))
+    context.on("console", lambda message: complaints.append(f"{message.type}: {message.text}") if message.type in _LOUD else None)
+    context.on("request", lambda request: complaints.extend(_if_elsewhere(request.url)))
+    yield
+    assert [complaint for complaint in complaints if not any(part in complaint for part in expected)] == []
+
+
+_LOUD = ("error", "warning")
 
 
 def _if_elsewhere(url: str) -> list[str]:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from commands.models import CommandType, MinerCommand
 from miners.models import Miner, MinerModel
-from sites.models import CollectorKey, Site
+from sites.models import SILENT_INTERVALS, Collector, CollectorKey, Site
 from telemetry.models import CollectorUploadLog, MinerTelemetryLive, Source
 from telemetry.readings import Reading
 
@@ -36,6 +36,14 @@ def make_site(code: str = "", **fields: Any) -> Site:
 def make_key(site: Site | None = None, **fields: Any) -> tuple[CollectorKey, str]:
     """A collector key and its secret, as the collector sends it."""
     return CollectorKey.objects.generate(site=site or make_site(), **{"name": "a collector", **fields})
+
+
+def make_collector(site: Site | None = None, **fields: Any) -> Collector:
+    """A collector that has just beaten, unless `heartbeat_at` says otherwise."""
+    beat = {"device_id": f"edge-{next(_numbers)}", "heartbeat_at": timezone.now(), "interval_seconds": 60, **fields}
+    if beat["heartbeat_at"] is not None:
+        beat.setdefault("silent_from", beat["heartbeat_at"] + timedelta(seconds=beat["interval_seconds"] * SILENT_INTERVALS))
+    return Collector.objects.create(site=site or make_site(), **beat)
 
 
 def make_miner_model(name: str = "", **fields: Any) -> MinerModel:

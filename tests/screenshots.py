@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import os
 import random
@@ -47,6 +48,8 @@ def main() -> None:
     parser.add_argument(
         "--everything", action="store_true", help="every page, light and dark, wide and narrow, in both languages, to look at"
     )
+    parser.add_argument("--only", default="", metavar="NAMES", help="with --everything: these pages, with commas")
+    parser.add_argument("--ways", default="", metavar="WAYS", help="with --everything: such as light-1440-en,dark-390-zh-hans")
     options = parser.parse_args()
     if not CHROMIUM.exists():
         raise SystemExit(f"{CHROMIUM} is missing: apt-get install chromium")
@@ -57,7 +60,7 @@ def main() -> None:
     live_a_day(timezone.now())
     options.out.mkdir(parents=True, exist_ok=True)
     with WebServer(options.scratch, os.environ) as web:
-        take_pictures(web.url, password, out=options.out, everything=options.everything)
+        take_pictures(web.url, password, options)
 
 
 # The farms
@@ -177,19 +180,21 @@ def ask(site: Site, *, now: datetime) -> None:
 # The pictures
 
 
-def take_pictures(address: str, password: str, *, out: Path, everything: bool) -> None:
+def take_pictures(address: str, password: str, options: argparse.Namespace) -> None:
     from playwright.sync_api import sync_playwright
 
-    pages = addresses()  # before Playwright's loop runs in this thread, which Django takes for an asynchronous caller
+    out, pages = options.out, addresses()  # before Playwright's loop runs in this thread, which Django takes for an asynchronous caller
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_OPTIONS)
-        if everything:
-            for theme in ("light", "dark"):
-                for width in (1440, 390):
-                    for language in ("en", "zh-hans"):
-                        page = logged_in(chromium, address, password, theme=theme, width=width, language=language)
-                        for name, path in pages.items():
-                            shoot(page, address + path, out / f"{name}-{theme}-{width}-{language}.png", whole=True)
+        if options.everything:
+            for theme, width, language in itertools.product(("light", "dark"), (1440, 390), ("en", "zh-hans")):
+                way = f"{theme}-{width}-{language}"
+                if options.ways and way not in options.ways.split(","):
+                    continue
+                page = logged_in(chromium, address, password, theme=theme, width=width, language=language)
+                for name, path in pages.items():
+                    if not options.only or name in options.only.split(","):
+                        shoot(page, address + path, out / f"{name}-{way}.png", whole=True)
         else:
             light = logged_in(chromium, address, password, theme="light", width=1440, language="en")
             for name in ("overview", "site", "miner", "miners"):
@@ -210,6 +215,7 @@ def addresses() -> dict[str, str]:
         "live": "telemetry/minertelemetrylive",
         "uploads": "telemetry/collectoruploadlog",
         "commands": "commands/minercommand",
+        "batches": "commands/commandbatch",
         "jobs": "resilience/joblease",
         "users": "auth/user",
         "groups": "auth/group",
@@ -221,6 +227,9 @@ def addresses() -> dict[str, str]:
         "site-edit": f"/admin/sites/site/{site.pk}/change/",
         "miner": f"/admin/miners/miner/{hot.pk}/overview/",
         "miner-edit": f"/admin/miners/miner/{hot.pk}/change/",
+        "layout-import": f"/admin/sites/site/{site.pk}/overview/layout/import/",
+        "order": f"/admin/commands/minercommand/order/?miners={hot.pk},{hot.pk + 1},{hot.pk + 2}",
+        "preferences": "/admin/preferences/",
         "readings": "/admin/telemetry/readings/",
         "key-new": "/admin/sites/collectorkey/add/",
         **{name: f"/admin/{path}/" for name, path in lists.items()},

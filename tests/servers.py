@@ -102,6 +102,10 @@ class Server(ABC):
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    def is_running(self) -> bool:
+        """Whether the process is there, answering or not."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = self._spawn(log.fileno())

@@ -82,9 +82,12 @@ def _by_command(replies: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[s
 
 
 def _why_nothing(known: Replies) -> str:
-    refusals = [str(status.get("Msg"))[:100] for reply in known.values() if "STATUS" in (status := status_of(reply))]
+    statuses = [status for reply in known.values() if "STATUS" in (status := status_of(reply))]
+    refusals = [str(status.get("Msg"))[:100] for status in statuses if status["STATUS"] in ("E", "F")]
     if refusals:
         return f"the miner answers with errors only ({refusals[0]}): its mining program may be starting or stopped"
+    if statuses:
+        return "the miner answers, but the part of its reply with the readings is missing: it was cut short, or mining is just starting"
     return "nothing in the reply is from a miner: is another device at this address?"
 
 

@@ -81,6 +81,7 @@ class Demo:
             opening.start()
             supervisor.run()
             opening.join(timeout=2)
+        up.forget_metrics()
         self._instance.release()
         self._say("\nStopped.")
 

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
+from alerts.models import Alert
 from miners.models import Miner
 from sites.models import Site
 
@@ -28,3 +29,9 @@ def miner_or_404(request: HttpRequest, pk: int, miners: Any = None) -> Any:
     require(request, "miners.view_miner")
     visible = (miners if miners is not None else Miner.objects.all()).visible_to(request.user)
     return get_object_or_404(visible.select_related("site", "model", "live", "detail", "poll_state"), pk=pk)
+
+
+def alert_or_404(request: HttpRequest, pk: int) -> Alert:
+    require(request, "alerts.view_alert")
+    visible = Alert.objects.visible_to(request.user).select_related("rule", "site", "miner__model", "miner__site", "acknowledged_by")
+    return get_object_or_404(visible, pk=pk)

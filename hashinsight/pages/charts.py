@@ -1,60 +1,100 @@
-"""What console.js draws: JSON with one column of times, and the charts with a column a line. A bucket without readings is a gap (null)."""
+"""What charts.js draws: JSON with one column of times, and the charts with a column a line. A bucket without readings is a gap (null).
+
+`hours` in the address asks for the last so many, `start` and `end` (seconds since 1970) for what somebody zoomed into; `format=csv` gives
+the same as a file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from hashinsight.pages.access import miner_or_404, site_or_404
+from alerts.models import Alert
+from hashinsight.pages.access import alert_or_404, miner_or_404, site_or_404
+from hashinsight.pages.chart_file import csv_of
+from preferences.wishes import own_zone
 from sites.models import Site
 from telemetry import units
+from telemetry.rollups import FIVE_MINUTES
 from telemetry.series import Point, Series, farm_series, miner_series, site_series
 
 HOURS = (1, 24, 168, 720, 8760)
+LONGEST = timedelta(days=366)
+SHORTEST = timedelta(minutes=5)
+"""Nobody zooms in further: there are no more than a handful of readings."""
 LEAST_BUCKETS = 3
 """A chart is at least so wide, however new what it shows."""
+AROUND = timedelta(hours=2)
+"""What is drawn at least before and after an incident."""
 HASHRATE_UNITS = ((2e9, 1e9, "EH/s"), (2e6, 1e6, "PH/s"), (0.0, 1e3, "TH/s"))
 Column = list[float | None]
 Rows = Sequence[Point | None]
 
 
-def farm(request: HttpRequest) -> JsonResponse:
+def farm(request: HttpRequest) -> HttpResponse:
     """All sites the user sees, as one."""
     sites = list(Site.objects.visible_to(request.user).active())
     since = min((shown.created_at for shown in sites), default=timezone.now())
     series, start, end = _drawn(request, lambda start, end: farm_series(sites, start=start, end=end), since=since)
-    return _answer(_with_silent_sites(series), start=start, end=end, zone=timezone.get_current_timezone_name())
+    return _answer(request, with_silent_sites(series), start=start, end=end, zone=timezone.get_current_timezone_name(), name="farm")
 
 
-def site(request: HttpRequest, pk: int) -> JsonResponse:
+def site(request: HttpRequest, pk: int) -> HttpResponse:
     shown = site_or_404(request, pk)
     series, start, end = _drawn(request, lambda start, end: site_series(shown, start=start, end=end), since=shown.created_at)
-    return _answer(series, start=start, end=end, zone=shown.timezone)
+    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.timezone, name=shown.code)
 
 
-def miner(request: HttpRequest, pk: int) -> JsonResponse:
+def miner(request: HttpRequest, pk: int) -> HttpResponse:
     shown = miner_or_404(request, pk)
     series, start, end = _drawn(request, lambda start, end: miner_series(shown, start=start, end=end), since=shown.created_at)
-    return _answer(series, start=start, end=end, zone=shown.site.timezone)
+    return _answer(
+        request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"{shown.site.code}-{shown.miner_id}"
+    )
+
+
+def alert(request: HttpRequest, pk: int) -> HttpResponse:
+    """The alert's miner or site, from before the incident until after it, or what somebody zoomed into."""
+    shown = alert_or_404(request, pk)
+    if shown.site is None:
+        raise Http404("an alert of this server has no series")
+    start, end = _span(request) if "start" in request.GET else around(shown, now=timezone.now())
+    series = miner_series(shown.miner, start=start, end=end) if shown.miner else site_series(shown.site, start=start, end=end)
+    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"alert-{pk}")
+
+
+def around(alert: Alert, *, now: datetime) -> tuple[datetime, datetime]:
+    """Half as long again before and after the incident, two hours at least, a year in all at most."""
+    over = alert.resolved_at or now
+    margin = max(AROUND, (over - alert.opened_at) / 2)
+    end = min(now, over + margin)
+    return max(alert.opened_at - margin, end - LONGEST), end
 
 
 def _drawn(request: HttpRequest, read: Callable[[datetime, datetime], Series], *, since: datetime) -> tuple[Series, datetime, datetime]:
-    """What to draw of the span asked for, and its ends: the time before there was anything to read is left out, not shown as missing."""
+    """What to draw of the span asked for, and its ends: the time before there was anything to read is left out, not shown as missing.
+
+    Where somebody zoomed in it is drawn as asked for.
+    """
     start, end = _span(request)
     series = read(start, end)
+    if "start" in request.GET:
+        return series, start, end
     begin = min([since, end - LEAST_BUCKETS * series.step, *(point.timestamp for point in series.points[:1])])
     return (read(begin, end), begin, end) if begin > start else (series, start, end)
 
 
 def _span(request: HttpRequest) -> tuple[datetime, datetime]:
-    """The last `hours` of the address, one of HOURS."""
+    """The last `hours` of the address, one of HOURS, or its `start` and `end`."""
+    if "start" in request.GET:
+        return _chosen_span(request.GET.get("start", ""), request.GET.get("end", ""))
     text = request.GET.get("hours", "24")
     if not text.isdecimal() or int(text) not in HOURS:
         raise Http404(f"hours is one of {', '.join(map(str, HOURS))}")
@@ -62,7 +102,16 @@ def _span(request: HttpRequest) -> tuple[datetime, datetime]:
     return end - timedelta(hours=int(text)), end
 
 
-def _with_silent_sites(series: Series) -> Series:
+def _chosen_span(start: str, end: str) -> tuple[datetime, datetime]:
+    if not (start.isdecimal() and end.isdecimal() and max(len(start), len(end)) < 12):
+        raise Http404("start and end are seconds since 1970")
+    first, last = (datetime.fromtimestamp(int(text), UTC) for text in (start, end))
+    if not SHORTEST <= last - first <= LONGEST:
+        raise Http404(f"from start to end it is at least {SHORTEST} and at most {LONGEST}")
+    return first, last
+
+
+def with_silent_sites(series: Series) -> Series:
     """Let a site that fell silent count as missing: a farm owes as many readings as it ever owed before within the span."""
     owed = accumulate((point.expected for point in series.points), max)
     points = [replace(point, expected=most) for point, most in zip(series.points, owed, strict=True)]
@@ -70,24 +119,31 @@ def _with_silent_sites(series: Series) -> Series:
     return replace(series, points=points, coverage=samples / expected if expected else series.coverage)
 
 
-def _answer(series: Series, *, start: datetime, end: datetime, zone: str) -> JsonResponse:
+def _answer(request: HttpRequest, series: Series, *, start: datetime, end: datetime, zone: str, name: str) -> HttpResponse:
+    drawing = _drawing(series, start=start, end=end, zone=zone)
+    return csv_of(drawing, name=name) if request.GET.get("format") == "csv" else JsonResponse(drawing)
+
+
+def _drawing(series: Series, *, start: datetime, end: datetime, zone: str) -> dict[str, Any]:
     grid = _grid(start, end, series.step)
     points = {int(point.timestamp.timestamp()): point for point in series.points}
     rows = [points.get(moment) for moment in grid]
-    return JsonResponse(
-        {
-            "start": int(start.timestamp()),
-            "end": int(end.timestamp()),
-            "timezone": zone,
-            "time_label": _("Time"),
-            "timestamps": grid,
-            "coverage": [round(point.coverage, 3) if point else 0 for point in rows],
-            "coverage_text": _("%(percent)s of the readings are there") % {"percent": units.percent(series.coverage * 100)}
-            if series.coverage is not None
-            else "",
-            "charts": {"hashrate": _hashrate(rows), "temperature": _temperature(rows), "power": _power(rows)},
-        }
-    )
+    return {
+        "start": int(start.timestamp()),
+        "end": int(end.timestamp()),
+        "timezone": zone,
+        "time_label": _("Time"),
+        "timestamps": grid,
+        "coverage": [round(point.coverage, 3) if point else 0 for point in rows],
+        "coverage_text": _("%(percent)s of the readings are there") % {"percent": units.percent(series.coverage * 100)}
+        if series.coverage is not None
+        else "",
+        "charts": {
+            "hashrate": _hashrate(rows),
+            "temperature": _temperature(rows, is_raw=series.step < FIVE_MINUTES.width),
+            "power": _power(rows),
+        },
+    }
 
 
 def _grid(start: datetime, end: datetime, step: timedelta) -> list[int]:
@@ -117,8 +173,13 @@ def _scaled(values: Column, factor: float) -> Column:
     return [None if value is None else round(value / factor, 3) for value in values]
 
 
-def _temperature(rows: Rows) -> dict[str, Any]:
-    return {"unit": "°C", "from_zero": False, "lines": [{"label": _("hottest"), "values": _column(rows, "temperature_max")}]}
+def _temperature(rows: Rows, *, is_raw: bool) -> dict[str, Any]:
+    """`is_raw`: a row is one reading, whose average is over the miner's sensors; of a roll-up it is the hottest sensor's over time."""
+    lines = [{"label": _("hottest"), "values": _column(rows, "temperature_max")}]
+    average = _column(rows, "temperature_avg")
+    if any(value is not None for value in average):
+        lines.append({"label": _("average of the sensors") if is_raw else _("hottest, on average"), "values": average})
+    return {"unit": "°C", "from_zero": False, "lines": lines}
 
 
 def _power(rows: Rows) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from hashinsight.pages.access import require, site_or_404
 from miners.models import Miner, MinerState
@@ -24,19 +23,20 @@ Cell = list[Any]
 def floor(request: HttpRequest, pk: int) -> JsonResponse:
     site = site_or_404(request, pk)
     require(request, "miners.view_miner")
-    return JsonResponse({"zones": zones_of(site), "states": {str(state): str(state.label) for state in MinerState}})
+    zones, tray = floor_of(site)
+    return JsonResponse({"zones": zones, "tray": tray, "states": {str(state): str(state.label) for state in MinerState}})
 
 
-def zones_of(site: Site) -> list[dict[str, Any]]:
-    """Zones with their racks with their cells, in the order of their names; miners without a rack come last, in a zone of their own."""
+def floor_of(site: Site) -> tuple[list[dict[str, Any]], list[Cell]]:
+    """Zones with their racks with their cells, in the order of their names; and the tray, the miners that stand in no rack."""
     racks: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    tray: list[Cell] = []
     for zone, rack, cell in _cells(site):
-        racks[(zone, rack) if rack else ("", "")].append(cell)
+        (racks[zone, rack] if rack else tray).append(cell)
     zones: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for zone, rack in sorted(racks, key=lambda place: (not place[1], natural(place[0]), natural(place[1]))):
-        cells = sorted(racks[zone, rack], key=lambda cell: (natural(cell[2]), natural(cell[1])))
-        zones[zone if rack else _("Without a place")].append({"name": rack, "cells": cells})
-    return [{"name": name, "racks": found} for name, found in zones.items()]
+    for zone, rack in sorted(racks, key=lambda place: (natural(place[0]), natural(place[1]))):
+        zones[zone].append({"name": rack, "cells": sorted(racks[zone, rack], key=lambda cell: (natural(cell[2]), natural(cell[1])))})
+    return [{"name": name, "racks": found} for name, found in zones.items()], sorted(tray, key=lambda cell: natural(cell[1]))
 
 
 def _cells(site: Site) -> list[tuple[str, str, Cell]]:

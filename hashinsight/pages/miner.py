@@ -1,4 +1,4 @@
-"""A miner's own page: what it does now against what it should, its boards, pools and fans, its day, its commands."""
+"""A miner's own page: what it does now against what it should, its boards, pools and fans, its day, what happened to it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from django.utils import timezone
 
 from commands.permissions import allowed_commands
 from hashinsight.pages.access import miner_or_404
+from hashinsight.pages.probe import may_probe, stored_reading, why_not
 from miners.models import Miner, MinerState
+from preferences.wishes import in_zone_of
 
 DETAIL_LISTS = ("boards", "temperature_chips", "fan_speeds", "pools", "error_codes")
-COMMANDS_AT_MOST = 8
 
 
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
     context = _context(request, pk, now=timezone.now())
-    return render(request, "console/miner.html", {**admin.site.each_context(request), "title": context["miner"].miner_id, **context})
+    miner = context["miner"]
+    said = {"why_not": why_not(miner), "may_probe": may_probe(request), "stored_reading": stored_reading(miner)}
+    with in_zone_of(request, miner.site.timezone):
+        return render(request, "console/miner.html", {**admin.site.each_context(request), "title": miner.miner_id, **context, **said})
 
 
 def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that is fetched again while it is open."""
-    return render(request, "console/miner_live.html", _context(request, pk, now=timezone.now()))
+    context = _context(request, pk, now=timezone.now())
+    with in_zone_of(request, context["miner"].site.timezone):
+        return render(request, "console/miner_live.html", context)
 
 
 def _context(request: HttpRequest, pk: int, *, now: datetime) -> dict[str, Any]:
@@ -42,9 +48,6 @@ def _context(request: HttpRequest, pk: int, *, now: datetime) -> dict[str, Any]:
         "poll_state": getattr(miner, "poll_state", None),
         **_detail(miner),
         "may_command": bool(allowed_commands(request.user)),
-        "commands": list(miner.commands.select_related("requested_by").order_by("-created_at")[:COMMANDS_AT_MOST])
-        if request.user.has_perm("commands.view_minercommand")
-        else [],
     }
 
 

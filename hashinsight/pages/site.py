@@ -6,30 +6,39 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from alerts.models import Alert
+from alerts.wording import headline
+from commands.permissions import allowed_commands
 from hashinsight.dashboard import Standing, collector_heartbeats
 from hashinsight.pages.access import site_or_404
+from hashinsight.pages.collectors import collector_rows
 from miners.models import Miner, MinerState
+from preferences.wishes import in_zone_of
 from sites.models import CollectorKey, Site
 from telemetry.models import CollectorUploadLog
 from telemetry.series import site_statistics
 
 WORST_AT_MOST = 12
+ALERTS_AT_MOST = 6
 
 
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
     site = site_or_404(request, pk)
-    context = {**admin.site.each_context(request), "title": site.name, **_context(site, now=timezone.now())}
-    return render(request, "console/site.html", context)
+    own = {"title": site.name, "may_command": bool(allowed_commands(request.user))}
+    with in_zone_of(request, site.timezone):
+        return render(request, "console/site.html", {**admin.site.each_context(request), **own, **_context(site, now=timezone.now())})
 
 
 def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that is fetched again while it is open."""
-    return render(request, "console/site_live.html", _context(site_or_404(request, pk), now=timezone.now()))
+    site = site_or_404(request, pk)
+    with in_zone_of(request, site.timezone):
+        return render(request, "console/site_live.html", _context(site, now=timezone.now()))
 
 
 def _context(site: Site, *, now: datetime) -> dict[str, Any]:
@@ -38,11 +47,20 @@ def _context(site: Site, *, now: datetime) -> dict[str, Any]:
         "site": site,
         "now": now,
         "standing": standing,
+        "alerts": open_alerts(site),
         "worst": worst_miners(site, now=now)[:WORST_AT_MOST] if standing.miners else [],
         "collectors": collector_heartbeats([site], now=now),
+        "edge_collectors": collector_rows([site], now=now),
         "uploads": list(CollectorUploadLog.objects.filter(site=site).order_by("-upload_time")[:5]),
         "has_key": CollectorKey.objects.usable(now).filter(site=site).exists(),
     }
+
+
+def open_alerts(site: Site) -> list[dict[str, Any]]:
+    """The worst and newest first, with one more than are shown if there are more."""
+    alerts = Alert.objects.open().filter(site=site, is_silenced=False).select_related("rule", "site", "miner")
+    newest = alerts.order_by(Case(When(severity="critical", then=0), When(severity="warning", then=1), default=2), "-opened_at")
+    return [{"alert": alert, "headline": headline(alert)} for alert in newest[: ALERTS_AT_MOST + 1]]
 
 
 def worst_miners(site: Site, *, now: datetime) -> QuerySet[Miner]:

@@ -59,7 +59,9 @@ class PostgresqlStorage:
             _wait_for_site(cursor, batch.site_id)
             cursor.execute(staging.create)
             cursor.execute(staging.clear)
-            cursor.copy_expert(f"COPY {staging.table} ({', '.join(names)}) FROM STDIN (FORMAT binary)", BytesIO(data), COPY_BUFFER_BYTES)
+            copy = f"COPY {staging.table} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
+            with connection.wrap_database_errors:  # psycopg2's own method: Django does not wrap what it raises
+                cursor.copy_expert(copy, BytesIO(data), COPY_BUFFER_BYTES)
             cursor.execute(statements.move_live, parameters)
             moved, inserted = cursor.rowcount, 0
             if moved < miners:

@@ -5,19 +5,36 @@ from __future__ import annotations
 from datetime import datetime
 
 from django import template
+from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from miners.models import MinerState
 from telemetry import units
 
 register = template.Library()
-for display in (units.number, units.hashrate, units.power, units.percent, units.temperature, units.duration, units.age):
+for display in (units.number, units.hashrate, units.power, units.percent, units.temperature, units.duration):
     register.filter(display.__name__, display)
 
 
 @register.filter
-def utc(moment: datetime) -> str:
-    """A moment as it is stored, to the second."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+def moment(at: datetime | None) -> SafeString | str:
+    """A moment to the second, in the time zone of whoever looks or of the site; in UTC when the mouse rests on it."""
+    return units.DASH if at is None else units.with_utc(at, f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}")
+
+
+register.filter("utc", moment)  # the name it had
+
+
+@register.filter
+def age(at: datetime | None, now: datetime | None = None) -> SafeString | str:
+    """How long ago, in words; in UTC when the mouse rests on it."""
+    return units.with_utc(at, units.age(at, now)) if at else units.age(None)
+
+
+@register.filter
+def share(part: float | None) -> str:
+    """0.974 as 97 %."""
+    return units.percent(None if part is None else part * 100)
 
 
 @register.filter

@@ -15,9 +15,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from alerts.models import RuleKind
 from commands.models import CommandStatus, CommandType
 from miners.models import Miner
+from sites.keys import ask_for_replacement
 from sites.models import CollectorKey, Site
+from tests.alerts.farm import make_alert, make_rule
 from tests.makers import make_command, make_key, make_live, make_miner, make_site
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +72,8 @@ COMMAND = {"site_id": "north", "miner_id": "m1", "command": "restart", "reason":
 BATCH = {"site_id": "north", "miner_ids": ["m1"], "command": "restart", "reason": "test"}
 RESULT = {"status": "completed", "result_code": 0, "result_message": "done"}
 RECORDS = [{"miner_id": "m1", "hashrate_ghs": 1}]
+HEARTBEAT = {"device_id": "edge-7"}
+EVENTS = {"device_id": "edge-7", "events": []}
 NEW_KEY = {"site_id": "north", "name": "new"}
 
 # Of `commands/pending` each key is answered for its own site; what is in the answer is checked apart.
@@ -89,10 +94,14 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("GET", "api/collector/live/<str:site_id>"): for_both(200, 404),
     ("GET", "api/collector/summary/<str:site_id>"): for_both(200, 404),
     ("GET", "api/collector/miners/<str:miner_id>/status"): for_both(200, 404),
+    ("GET", "api/collector/alerts"): for_both(200, 200),
     ("GET", "api/collector/keys"): for_staff(200, 200),
     ("POST", "api/collector/keys"): for_staff(201, 404, NEW_KEY),
     ("DELETE", "api/collector/keys/<int:key_id>"): for_staff(200, 404),
     ("POST", "api/collector/keys/<int:key_id>/rotate"): for_staff(201, 404, {}),
+    ("POST", "api/edge/v1/heartbeat"): for_keys(200, 200, HEARTBEAT),
+    ("POST", "api/edge/v1/events"): for_keys(200, 200, EVENTS),
+    ("POST", "api/edge/v1/key/rotate"): for_keys(200, 409, {}),  # asked for the site's key only
     ("GET", "api/collector/commands/pending"): for_keys(200, 200),
     ("GET", "api/edge/v1/commands/poll"): for_keys(200, 200),
     ("POST", "api/collector/commands/<uuid:command_id>/result"): for_keys(200, 404, RESULT),
@@ -154,6 +163,7 @@ def world() -> World:
     make_live(miner)
     past = timezone.now() - timedelta(seconds=1)
     key, secret = make_key(site)
+    ask_for_replacement(key, asked_by="root")
     keys = {
         OWN_KEY: secret,
         OTHER_KEY: make_key(other)[1],
@@ -243,6 +253,14 @@ def test_stats_hold_the_callers_sites_and_no_others(world):
         seen[caller] = [row["site_id"] for row in rows]
 
     assert seen == {OWN_KEY: ["north"], OTHER_KEY: ["south"], SUPERUSER: ["closed", "north", "south"]}
+
+
+@pytest.mark.parametrize(("caller", "seen"), [(OWN_KEY, 1), (OTHER_KEY, 0), (OWN_STAFF, 1), (OTHER_STAFF, 0), (SUPERUSER, 2)])
+def test_alerts_are_listed_of_the_callers_sites_and_the_servers_own_for_superusers(world, caller, seen):
+    for site in (world.site, None):
+        make_alert(make_rule(RuleKind.COVERAGE_LOW), site=site)
+
+    assert world.client(caller).get("/api/collector/alerts").json()["count"] == seen
 
 
 @pytest.mark.parametrize("caller", [OWN_STAFF, OTHER_STAFF])

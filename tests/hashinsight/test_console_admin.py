@@ -8,13 +8,13 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
-from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Schedule
 
 from miners.models import Miner, MinerState
+from people.models import Session
 from sites.models import CollectorKey, Site, digest_of
 from telemetry.ingest import ingest_readings
 from telemetry.models import MinerTelemetryLive, Source

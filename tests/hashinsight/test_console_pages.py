@@ -141,9 +141,9 @@ def test_miner_never_seen_says_how_to_try_it(operator: Client) -> None:
     assert "probe_miner 127.9.9.9:4028" in page(operator, "console:miner", miner.pk)
 
 
-def test_miner_page_shows_its_commands(operator: Client) -> None:
+def test_timeline_shows_the_commands_of_the_miner(operator: Client) -> None:
     command = make_command(make_miner(), status=CommandStatus.FAILED, result_message="connection refused")
-    assert "connection refused" in page(operator, "console:miner", command.miner_id)
+    assert "connection refused" in page(operator, "console:miner_timeline", command.miner_id)
 
 
 # Charts
@@ -190,9 +190,10 @@ def test_floor_map_stands_in_the_order_of_the_floor(operator: Client) -> None:
     site = make_site()
     for rack, slot in (("R10", "1"), ("R2", "10"), ("R2", "9"), ("", "")):
         make_miner(site, f"{rack}-{slot}", zone="A", rack=rack, slot=slot)
-    zones = operator.get(reverse("console:site_floor", args=[site.pk])).json()["zones"]
-    names = [[cell[1] for cell in rack["cells"]] for zone in zones for rack in zone["racks"]]
-    assert names == [["R2-9", "R2-10"], ["R10-1"], ["-"]]
+    floor = operator.get(reverse("console:site_floor", args=[site.pk])).json()
+    names = [[cell[1] for cell in rack["cells"]] for zone in floor["zones"] for rack in zone["racks"]]
+    assert names == [["R2-9", "R2-10"], ["R10-1"]]
+    assert [cell[1] for cell in floor["tray"]] == ["-"]
 
 
 # Readings
@@ -230,7 +231,7 @@ def test_readings_page_survives_a_mangled_address(operator: Client, query: dict[
 
 
 PAGES_OF_A_SITE = ["console:site", "console:site_live", "console:site_series", "console:site_floor"]
-PAGES_OF_A_MINER = ["console:miner", "console:miner_live", "console:miner_series"]
+PAGES_OF_A_MINER = ["console:miner", "console:miner_live", "console:miner_series", "console:miner_timeline"]
 LISTS = [
     "admin:index",
     "console:overview",

@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerts.models import Alert, AlertRule
 from commands.models import CommandStatus
 from resilience.metric_files import fold_dead_processes
 from resilience.models import JobLease
@@ -130,6 +131,22 @@ def test_jobs_commands_and_uploads_are_told_of():
     assert value(text, "job_last_success_timestamp_seconds", job="poll:fjord") == pytest.approx(now.timestamp())
     assert (value(text, "job_failed", job="poll:fjord"), value(text, "job_duration_seconds", job="poll:fjord")) == (1, 1.5)
     assert value(text, "task_queue_depth") == 0
+
+
+@pytest.mark.django_db
+def test_open_alerts_are_counted_by_site_and_severity():
+    site, now = make_site("north"), timezone.now()
+    rule = AlertRule.objects.create(slug="for-a-test", kind="disk_low")
+    common = {"rule": rule, "scope": "site", "opened_at": now, "changed_at": now, "seen_at": now}
+    Alert.objects.create(site=site, severity="critical", scope_key="a", **common)
+    Alert.objects.create(site=site, severity="critical", scope_key="b", state="acknowledged", **common)
+    Alert.objects.create(site=site, severity="warning", scope_key="c", resolved_at=now, **common)
+    Alert.objects.create(site=None, severity="info", scope_key="d", **common)
+    text = scrape().content.decode()
+
+    assert value(text, "alerts_open", site_id="north", severity="critical") == 2
+    assert value(text, "alerts_open", site_id="north", severity="warning") == 0
+    assert value(text, "alerts_open", site_id="", severity="info") == 1
 
 
 def series_of_north():

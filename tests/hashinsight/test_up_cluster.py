@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ, Task
 
-from hashinsight.cluster import cluster_trouble
+from hashinsight.cluster import beat, cluster_trouble
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = timedelta(minutes=10)
@@ -20,7 +20,7 @@ LONG_AGO = timedelta(minutes=10)
 @pytest.fixture
 def heartbeat(tmp_path: Path) -> Path:
     path = tmp_path / "cluster.beat"
-    path.touch()
+    beat(path)
     return path
 
 
@@ -37,7 +37,7 @@ def test_missing_heartbeat_is_trouble(tmp_path: Path) -> None:
 
 
 def test_old_heartbeat_is_trouble(heartbeat: Path) -> None:
-    os.utime(heartbeat, times=(time.time() - 45, time.time() - 45))
+    os.utime(heartbeat, times=(time.monotonic() - 45, time.monotonic() - 45))
     assert cluster_trouble(heartbeat, started_at=timezone.now()) == "no heartbeat for 45 s"
 
 

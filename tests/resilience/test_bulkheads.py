@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from prometheus_client import REGISTRY
 
 from resilience.bulkheads import COLLECTION, COMMANDS, OUTGOING, SIZES, Bulkhead, BulkheadFull, bulkhead, states
 
@@ -54,6 +55,24 @@ def test_queue_depth_and_saturation_are_readable(pool: Bulkhead, gate: threading
     wait_for(lambda: pool.state().running == 2, "both threads at work")
     state = pool.state()
     assert (state.running, state.queued, state.saturation) == (2, 1, 0.6)
+
+
+def test_prometheus_sees_depth_saturation_and_refusals(gate: threading.Event):
+    pool = Bulkhead("shown", threads=2, queue_limit=3)
+    for _ in range(5):
+        pool.submit(gate.wait)
+    wait_for(lambda: pool.state().running == 2, "both threads at work")
+    with pytest.raises(BulkheadFull):
+        pool.submit(gate.wait)
+    assert told("shown") == {"running": 2, "queued": 3, "saturation": 1.0, "refused_total": 1}
+    gate.set()
+    wait_for(lambda: told("shown") == {"running": 0, "queued": 0, "saturation": 0.0, "refused_total": 1}, "an empty pool")
+    pool.close()
+
+
+def told(pool: str) -> dict[str, float | None]:
+    names = ("running", "queued", "saturation", "refused_total")
+    return {name: REGISTRY.get_sample_value(f"bulkhead_{name}", {"pool": pool}) for name in names}
 
 
 def test_finished_failed_and_cancelled_work_make_room(pool: Bulkhead, gate: threading.Event):

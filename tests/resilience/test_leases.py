@@ -50,6 +50,18 @@ def test_lease_of_a_crashed_owner_ends_by_itself():
     assert acquire("prune", ttl_s=60, now=later(60)).owner != crashed.owner
 
 
+def test_lease_of_a_process_that_was_killed_is_free_at_once_on_its_own_machine():
+    code = "import django; django.setup(); from resilience.leases import new_owner; print(new_owner())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    JobLease.objects.create(name="prune", owner=done.stdout.strip(), expires_at=later(60))
+    machine, pid, name = done.stdout.strip().split(":")
+    JobLease.objects.create(name="elsewhere", owner=f"other{machine}:{pid}:{name}", expires_at=later(60))
+
+    assert acquire("prune", ttl_s=60, now=NOON)
+    with pytest.raises(LeaseTaken, match="already running"):
+        acquire("elsewhere", ttl_s=60, now=NOON)
+
+
 def test_owner_that_lost_its_lease_cannot_give_back_the_next_ones():
     slow = acquire("prune", ttl_s=60, now=NOON)
     taker = acquire("prune", ttl_s=60, now=later(61))

@@ -6,7 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from commands.models import MinerCommand
+from alerts.models import Alert, AlertEvent, AlertRule
+from commands.models import CommandBatch, MinerCommand
 from miners.models import Miner
 from telemetry import partitions
 from telemetry.models import CollectorUploadLog, MinerRollup1d, MinerRollup1h, MinerRollup5m, MinerTelemetryHistory, SiteRollup5m
@@ -107,6 +108,29 @@ def test_old_commands_go_when_they_were_never_carried_out(status, kept):
     )
     prune(now=NOON, command_days=30)
     assert MinerCommand.objects.count() == kept
+
+
+def test_old_batch_goes_with_the_last_of_its_commands():
+    site = make_site()
+    miner = Miner.objects.create(site=site, miner_id="m1")
+    for status in ("expired", "completed"):
+        batch = CommandBatch.objects.create(command="restart", created_at=NOON - days(31))
+        MinerCommand.objects.create(
+            site=site, miner=miner, batch=batch, command="restart", status=status, created_at=NOON - days(31), expires_at=NOON - days(31)
+        )
+    prune(now=NOON, command_days=30)
+    assert [each.status for batch in CommandBatch.objects.all() for each in batch.commands.all()] == ["completed"]
+
+
+def test_alerts_go_long_after_they_are_over_and_open_ones_never():
+    rule = AlertRule.objects.create(slug="for-a-test", kind="disk_low")
+    common = {"rule": rule, "scope": "system", "severity": "warning", "opened_at": NOON, "changed_at": NOON, "seen_at": NOON}
+    for key, resolved_at in (("old", NOON - days(181)), ("young", NOON - days(179)), ("open", None)):
+        alert = Alert.objects.create(scope_key=key, resolved_at=resolved_at, **common)
+        AlertEvent.objects.create(alert=alert, at=NOON, kind="opened")
+    prune(now=NOON, alert_days=180)
+    assert sorted(Alert.objects.values_list("scope_key", flat=True)) == ["open", "young"]
+    assert AlertEvent.objects.count() == 2
 
 
 def test_progress_is_told_by_table():

@@ -53,4 +53,5 @@ class Command(BaseCommand):
         supervisor.handle_signals()
         self.stdout.write(f"HashInsight answers at {url_of(listener)}  (Ctrl-C stops it)")
         supervisor.run()
+        up.forget_metrics()
         instance.release()

@@ -1,4 +1,5 @@
-/* The floor map: a link for each miner, in its rack, coloured by one of four measures. Drawn once, then recoloured. */
+/* The floor map: a link for each miner, in its rack, coloured by one of four measures. Drawn once, then recoloured.
+   What is picked and moved on it is floor_pick.js's; it finds the map as `floor` at its box. */
 (() => {
   "use strict";
 
@@ -11,58 +12,76 @@
     constructor(box) {
       this.box = box;
       this.mode = "state";
-      this.cells = new Map();
+      this.cells = new Map(); // primary key to link
+      this.places = new Map(); // cell, taken or vacant, to { key, zone, rack, slot }
+      this.picked = new Set();
+      this.vacantSlots = 0; // beyond the last one that is taken, while the layout is being changed
       this.words = Object.fromEntries([...box.querySelectorAll("[data-word]")].map((term) => [term.dataset.word, term.textContent]));
       box.querySelectorAll("[data-mode]").forEach((button) => button.addEventListener("click", () => this.choose(button)));
       this.modes = { state: this.byState, percent: this.byPercent, temperature: this.byTemperature, boards: this.byBoards };
     }
 
     async load() {
-      if (document.hidden) return;
+      if (document.hidden || this.busy) return;
       const answer = await fetch(this.box.dataset.floor, { credentials: "same-origin" });
-      if (!answer.ok || answer.redirected) return;
-      const { zones, states } = await answer.json();
-      this.states = states;
-      const miners = zones.flatMap((zone) => zone.racks.flatMap((rack) => rack.cells));
-      const places = JSON.stringify(zones.map((zone) => [zone.name, zone.racks.map((rack) => [rack.name, rack.cells.map((cell) => [cell[PK], cell[SLOT]])])]));
-      if (places !== this.places) this.build(zones);
-      this.places = places;
-      this.miners = miners;
+      if (!answer.ok || answer.redirected || this.busy) return;
+      const started = performance.now();
+      Object.assign(this, await answer.json());
+      const cells = this.zones.flatMap((zone) => zone.racks.flatMap((rack) => rack.cells));
+      this.miners = [...cells, ...this.tray];
+      const layout = JSON.stringify([this.zones.map((zone) => [zone.name, zone.racks.map((rack) => [rack.name, rack.cells.map((cell) => [cell[PK], cell[SLOT]])])]), this.tray.map((cell) => cell[PK])]);
+      if (layout !== this.layout) this.build();
+      this.layout = layout;
       this.colour();
+      requestAnimationFrame(() => setTimeout(() => { this.box.dataset.drawnMs = String(Math.round(performance.now() - started)); }));
     }
 
-    build(zones) {
+    build() {
       this.cells.clear();
-      const area = this.box.querySelector(".hi-floor-zones");
-      area.replaceChildren(...zones.map((zone) => {
-        const racks = element("div", "hi-racks", ...zone.racks.map((rack) => this.rack(rack)));
-        return element("section", "hi-zone", element("h3", "", zone.name), racks);
-      }));
+      this.places.clear();
+      const zones = this.zones.map((zone) => element("section", "hi-zone", element("h3", "", zone.name), element("div", "hi-racks", ...zone.racks.map((rack) => this.rack(zone.name, rack)))));
+      this.box.querySelector(".hi-floor-zones").replaceChildren(...zones);
+      const tray = this.box.querySelector(".hi-tray");
+      tray.hidden = this.tray.length === 0 && this.vacantSlots === 0;
+      tray.querySelector(".hi-slots").replaceChildren(...this.tray.map((cell) => this.cell(cell, { zone: "", rack: "", slot: "" })));
     }
 
-    rack(rack) {
+    rack(zone, rack) {
       const slots = element("div", "hi-slots");
+      const at = (slot) => ({ zone, rack: rack.name, slot });
       const numbers = rack.cells.map((cell) => Number(cell[SLOT]));
       // Slots that are numbers keep their places, so that an empty one is seen; others stand one after the other.
       const numbered = numbers.every((number) => Number.isInteger(number) && number > 0) && new Set(numbers).size === numbers.length;
-      const rows = numbered ? Math.max(...numbers) : rack.cells.length;
-      if (numbered && rows > 4 * rack.cells.length + 24) return this.rack({ ...rack, cells: rack.cells.map((cell) => cell.with(SLOT, "")) });
-      slots.style.setProperty("--rows", Math.min(rows, 24));
-      if (numbered) {
-        const empty = Array.from({ length: rows }, () => element("span", "hi-cell hi-vacant"));
-        rack.cells.forEach((cell, index) => { empty[numbers[index] - 1] = this.cell(cell); });
-        slots.append(...empty);
+      const rows = numbered ? Math.max(...numbers) + this.vacantSlots : rack.cells.length;
+      const inOrder = numbered && rows <= 4 * rack.cells.length + 24;
+      slots.style.setProperty("--rows", Math.ceil(rows / Math.ceil(rows / 24)));
+      if (inOrder) {
+        const taken = new Map(rack.cells.map((cell, index) => [numbers[index], cell]));
+        const slot = (number) => (taken.has(number) ? this.cell(taken.get(number), at(taken.get(number)[SLOT])) : this.vacant(at(String(number))));
+        slots.append(...Array.from({ length: rows }, (_, index) => slot(index + 1)));
       } else {
-        slots.append(...rack.cells.map((cell) => this.cell(cell)));
+        slots.append(...rack.cells.map((cell) => this.cell(cell, at(cell[SLOT]))));
       }
-      return element("div", "hi-rack", element("h4", "", rack.name), slots);
+      const name = element("button", "", rack.name);
+      name.type = "button";
+      name.title = `${rack.name}: ${this.words.pick_rack}`;
+      name.addEventListener("click", () => this.box.dispatchEvent(new CustomEvent("floor:rack", { detail: rack.cells.map((cell) => cell[PK]) })));
+      return element("div", "hi-rack", element("h4", "", name), slots);
     }
 
-    cell(cell) {
+    cell(cell, place) {
       const link = element("a", "hi-cell");
       link.href = this.box.dataset.miner.replace("/0/", `/${cell[PK]}/`);
+      link.draggable = false;
       this.cells.set(cell[PK], link);
+      this.places.set(link, { key: cell[PK], ...place });
       return link;
+    }
+
+    vacant(place) {
+      const gap = element("span", "hi-cell hi-vacant");
+      this.places.set(gap, place);
+      return gap;
     }
 
     choose(button) {
@@ -78,8 +97,9 @@
       for (const cell of this.miners) {
         const [key, className, words] = measure.call(this, cell);
         const link = this.cells.get(cell[PK]);
-        link.className = `hi-cell ${className}${this.only !== undefined && this.only !== key ? " hi-dim" : ""}`;
-        link.title = this.describe(cell);
+        const picked = this.picked.has(cell[PK]);
+        link.className = `hi-cell ${className}${this.only !== undefined && this.only !== key ? " hi-dim" : ""}${picked ? " hi-picked" : ""}`;
+        link.title = this.describe(cell) + (picked ? ` · ${this.words.picked}` : "");
         link.setAttribute("aria-label", link.title);
         counts.set(key, { className, words, count: (counts.get(key)?.count ?? 0) + 1 });
       }
@@ -147,6 +167,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     for (const box of document.querySelectorAll("[data-floor]")) {
       const floor = new Floor(box);
+      box.floor = floor;
       const load = () => floor.load().catch((error) => { if (!(error instanceof TypeError)) throw error; });
       load();
       setInterval(load, 30_000);

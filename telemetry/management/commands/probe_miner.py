@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from cgminer.address import Address
-from cgminer.client import MinerClient, RetryPolicy, Timeouts
 from cgminer.errors import MinerError
 from cgminer.reading import Answer
 from miners.management.tables import table
+from telemetry.probe import client_for
 
 UNITS = {
     "hashrate_ghs": "GH/s",
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         now = timezone.now()
         try:
             miner = Address.parse(address)
-            answer = _client(miner).read_snapshot()
+            answer = client_for(miner, attempts=settings.POLL_ATTEMPTS).read_snapshot()
         except MinerError as error:
             if json:
                 self._write_json(
@@ -69,11 +69,6 @@ class Command(BaseCommand):
         known = {"maker": snapshot.maker, "serial_number": snapshot.serial_number, "mac_address": snapshot.mac_address, **record}
         rows = [(name, _text(value), UNITS.get(name, "")) for name, value in known.items() if value is not None]
         self.stdout.write(table(("field", "value", "unit"), rows))
-
-
-def _client(address: Address) -> MinerClient:
-    timeouts = Timeouts(connect_s=settings.POLL_CONNECT_TIMEOUT_S, send_s=settings.POLL_SEND_TIMEOUT_S, receive_s=settings.POLL_PATIENCE_S)
-    return MinerClient(address, timeouts=timeouts, retries=RetryPolicy(attempts=settings.POLL_ATTEMPTS))
 
 
 def _text(value: Any) -> str:

@@ -18,11 +18,12 @@ LIMITS = {
     "rollup_1h_days": "roll-ups of an hour",
     "upload_log_days": "upload logs",
     "command_days": "expired and cancelled commands",
+    "alert_days": "alerts that are over",
 }
 
 
 class Command(BaseCommand):
-    help = "Remove readings, roll-ups, upload logs and finished commands that are older than their limits. Safe to stop and to run again."
+    help = "Remove readings, roll-ups, upload logs, commands and alerts that are older than their limits. Safe to stop and to run again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         for name, what in LIMITS.items():

@@ -1,0 +1,39 @@
+/* On each page of the admin. */
+(() => {
+  "use strict";
+
+  // The theme somebody chose on their preferences page, taken up once for each choice; Unfold's own switch goes on from there.
+  const wanted = document.cookie.match(/(?:^|; )hashinsight_theme=(auto|light|dark)/)?.[1];
+  if (wanted && localStorage.getItem("hashinsight_theme") !== wanted) {
+    localStorage.setItem("hashinsight_theme", wanted);
+    localStorage.setItem("_x_adminTheme", JSON.stringify(wanted));
+  }
+
+  // Django's boxes that complete what is typed have no name for those who cannot see the label beside them.
+  function nameSearchFields() {
+    for (const input of document.querySelectorAll(".select2-search__field:not([aria-label])")) {
+      const row = input.closest(".field-row, .form-row, .fieldset-row, [class*=field-]") ?? document;
+      input.setAttribute("aria-label", row.querySelector("label")?.textContent.trim() || document.title);
+    }
+  }
+
+  // Unfold's menus and switches that only a mouse reaches.
+  const MOUSE_ONLY = "a[x-on\\:click]:not([href]), div[x-on\\:click^=openUserLinks]";
+
+  function press(event) {
+    if (!["Enter", " "].includes(event.key) || !event.target.matches(MOUSE_ONLY)) return;
+    event.preventDefault();
+    event.target.click();
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll(MOUSE_ONLY)) {
+      button.tabIndex = 0;
+      button.setAttribute("role", "button");
+    }
+    document.addEventListener("keydown", press);
+    if (!document.querySelector(".admin-autocomplete")) return;
+    new MutationObserver(nameSearchFields).observe(document.body, { childList: true, subtree: true });
+    nameSearchFields();
+  });
+})();

@@ -1,0 +1,168 @@
+"""Users and groups: who may log in, what they may do, which sites they see, and help for whoever is locked out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, Permission, User
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
+from django.views.decorators.http import require_POST
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.admin import ModelAdmin, StackedInline
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectMultipleWidget
+
+from people import second_factor
+from people.lockout import unlock
+from people.models import Preferences, Session
+from people.sessions import end_sessions
+from sites.changes import note_changes
+from sites.models import Site
+from sites.recorded import RecordedAdmin
+
+for model in (User, Group, TOTPDevice, StaticDevice):  # the devices' pages would show their keys
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+class PreferencesInline(StackedInline):
+    model = Preferences
+    fields = ["language"]
+    can_delete = False
+    min_num = max_num = 1
+    extra = 0
+    hide_title = True
+
+
+class UserForm(UserChangeForm):
+    """With the sites of the user, of those that whoever edits may see; others stay as they are."""
+
+    sites = forms.ModelMultipleChoiceField(
+        label=gettext_lazy("sites"),
+        queryset=Site.objects.none(),
+        required=False,
+        widget=UnfoldAdminSelectMultipleWidget,
+        help_text=gettext_lazy("Which sites the user sees. Superusers see every site."),
+    )
+
+    visible_sites = Site.objects.none()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "sites" in self.fields:
+            self.fields["sites"].queryset = self.visible_sites
+            self.initial["sites"] = self.instance.sites.all()
+
+
+@admin.register(User)
+class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
+    form = UserForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "last_login"]
+    list_filter = ["is_active", "is_staff", "groups"]
+    readonly_fields = ["last_login", "date_joined"]
+    filter_horizontal = ["user_permissions"]
+    inlines = [PreferencesInline]
+    change_form_outer_before_template = "people/user_head.html"
+    fieldsets = [
+        (None, {"fields": ["username", "password", "first_name", "last_name", "email"]}),
+        (gettext_lazy("What they may do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "sites", "user_permissions"]}),
+        (gettext_lazy("Important dates"), {"fields": ["last_login", "date_joined"]}),
+    ]
+
+    def get_urls(self) -> list[Any]:
+        staff = self.admin_site.admin_view
+        help_them = staff(require_POST(self.help_them))
+        return [path("<int:pk>/<slug:what>-now/", help_them, name="auth_user_help"), *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Superusers are managed by superusers: who could set their password would be one."""
+        users = super().get_queryset(request)
+        return users if request.user.is_superuser else users.filter(is_superuser=False)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        readonly = [*super().get_readonly_fields(request, obj)]
+        return readonly if request.user.is_superuser else [*readonly, "is_superuser", "user_permissions"]
+
+    def get_inline_instances(self, request: HttpRequest, obj: User | None = None) -> list[Any]:
+        return super().get_inline_instances(request, obj) if obj else []
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"visible_sites": Site.objects.visible_to(request.user)})
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if "sites" in form.cleaned_data:
+            hidden = form.instance.sites.exclude(pk__in=Site.objects.visible_to(request.user).values("pk"))
+            form.instance.sites.set([*hidden, *form.cleaned_data["sites"]])
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Not of a user who may do more: with their password one could do it too."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or obj.get_all_permissions() <= request.user.get_all_permissions())
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Nobody gives away rights they do not have."""
+        if db_field.name == "groups" and not request.user.is_superuser:
+            own = Permission.objects.filter(Q(user=request.user) | Q(group__user=request.user))
+            beyond = Permission.objects.exclude(pk__in=own.values("pk"))
+            kwargs["queryset"] = Group.objects.exclude(permissions__in=beyond)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        user = self.get_object(request, object_id)
+        shown = (
+            {}
+            if user is None
+            else {
+                "authenticator": second_factor.authenticator_of(user),
+                "second_factor_required": second_factor.is_required_of(user),
+                "open_sessions": Session.objects.open(timezone.now()).filter(user=user).count(),
+                "may_help": self.has_change_permission(request, user),
+            }
+        )
+        answer: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
+        return answer
+
+    def help_them(self, request: HttpRequest, pk: int, what: str) -> HttpResponse:
+        """A button of the user's page: reset the second factor, log them out, lift their lock. In the log and in the user's history."""
+        user = self.get_object(request, str(pk))
+        if user is None or not self.has_change_permission(request, user):
+            raise PermissionDenied
+        reason, done = self._help(request, user, what)
+        note_changes([user], by=request.user, reason=reason)
+        self.log_change(request, user, done)
+        self.message_user(request, done, messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:auth_user_change", args=[pk]))
+
+    def _help(self, request: HttpRequest, user: User, what: str) -> tuple[str, str]:
+        """What the history says of it, and what the page answers."""
+        match what:
+            case "reset":
+                second_factor.reset(user, by=request.user.get_username())
+                return gettext_noop("second factor removed"), _("Second factor removed, and logged out everywhere.")
+            case "log-out":
+                ended = end_sessions(user)
+                return gettext_noop("logged out everywhere"), ngettext("%d session ended.", "%d sessions ended.", ended) % ended
+            case "unlock":
+                unlock(user.get_username())
+                return gettext_noop("login lock lifted"), _("Wrong attempts forgotten: the user may log in again.")
+        raise PermissionDenied
+
+
+@admin.register(Group)
+class GroupAdmin(RecordedAdmin, DjangoGroupAdmin, ModelAdmin):
+    filter_horizontal = ["permissions"]

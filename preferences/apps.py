@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PreferencesConfig(AppConfig):
+    name = "preferences"
+    verbose_name = _("preferences")
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,53 @@
+"""Ask one miner, now, what it says: for whoever stands before it with a question. Nothing is stored."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from cgminer.address import Address
+from cgminer.client import MinerClient, RetryPolicy, Timeouts
+from cgminer.errors import MinerTimeout
+from cgminer.reading import Answer
+from resilience.bulkheads import COLLECTION, bulkhead
+
+PROBE_WITHIN_S = 5.0
+"""Longer nobody waits before a page; the poller has more patience."""
+_SECRETS = re.compile(r"(\"?\b(?:pass|passwd|password|pwd|token)\w*\"?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|[^,|}\s]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One reply as it came, by the command as it was sent; bytes that are no text are escaped, passwords are blacked out."""
+
+    command: str
+    size_bytes: int
+    text: str
+
+
+def client_for(address: Address, *, attempts: int) -> MinerClient:
+    """With the poller's limits, and its patience for a slow first reply."""
+    timeouts = Timeouts(connect_s=settings.POLL_CONNECT_TIMEOUT_S, send_s=settings.POLL_SEND_TIMEOUT_S, receive_s=settings.POLL_PATIENCE_S)
+    return MinerClient(address, timeouts=timeouts, retries=RetryPolicy(attempts=attempts))
+
+
+def probe_within(address: Address, *, seconds: float = PROBE_WITHIN_S) -> Answer:
+    """One attempt in a thread of the collection pool. Raises MinerError, and BulkheadFull while too many others are asking."""
+    future = bulkhead(COLLECTION).submit(client_for(address, attempts=1).read_snapshot)
+    try:
+        return future.result(timeout=seconds)
+    except FutureTimeout:
+        future.cancel()
+        raise MinerTimeout(f"{address}: no full answer within {seconds:g} s") from None
+
+
+def heard(answer: Answer) -> list[Heard]:
+    return [Heard(command=command, size_bytes=len(raw), text=readable(raw)) for command, raw in answer.raw.items()]
+
+
+def readable(raw: bytes) -> str:
+    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    return _SECRETS.sub(r"\1***", text)
