@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
 from django.test import Client
 from django_q.models import OrmQ
 
@@ -232,7 +231,7 @@ def test_operator_imports_a_file_with_an_error_and_watches_it(live_web: WebServe
     page.click("button:has-text('Import')")
     page.wait_for_selector("#import-progress")
 
-    call_command("qcluster", run_once=True)
+    run_import(InventoryImport.objects.get().pk)
 
     page.wait_for_selector("#import-progress a.hi-primary")
     assert page.get_attribute("[role=progressbar]", "aria-valuenow") == "100"
