@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,6 +18,7 @@ from unfold.decorators import display
 
 from commands.ordering import order_page
 from commands.permissions import allowed_commands
+from miners.catalogue import MODELS_KEY
 from miners.filters import (
     DeliveryFilter,
     FirmwareFilter,
@@ -30,6 +33,7 @@ from miners.filters import (
 )
 from miners.identity import mac_address
 from miners.models import Miner, MinerModel, MinerState, MinerTag
+from resilience.remembered import forget
 from sites.recorded import RecordedAdmin
 from sites.scoping import LimitedCountPaginator, OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
@@ -63,6 +67,18 @@ class MinerModelAdmin(RecordedAdmin):
         (_("Build"), {"fields": ["boards", "chips_per_board", "fans", "cooling"]}),
         (_("Tuning"), {"fields": ["frequency_min", "frequency_max", "capabilities"]}),
     ]
+
+    def save_model(self, request: HttpRequest, obj: MinerModel, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(partial(forget, MODELS_KEY))
+
+    def delete_model(self, request: HttpRequest, obj: MinerModel) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(partial(forget, MODELS_KEY))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[MinerModel]) -> None:
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(partial(forget, MODELS_KEY))
 
     @admin.display(description=_("hash rate"), ordering="hashrate_ghs")
     def terahashes(self, model: MinerModel) -> str:
