@@ -58,7 +58,7 @@ class UserForm(UserChangeForm):
     """With the sites of the user, of those that whoever edits may see; others stay as they are."""
 
     sites = forms.ModelMultipleChoiceField(
-        label=gettext_lazy("sites"),
+        label=gettext_lazy("Sites"),
         queryset=Site.objects.none(),
         required=False,
         widget=UnfoldAdminSelectMultipleWidget,

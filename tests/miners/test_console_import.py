@@ -65,7 +65,7 @@ def test_preview_says_what_is_new_changed_unchanged_and_wrong_and_stores_nothing
     page = operator.get(upload(operator, site, CSV).url).content.decode()
 
     assert "<strong>1</strong> new" in page
-    assert "<strong>1</strong> changed" in page
+    assert "<strong>1</strong> updated" in page
     assert "<strong>1</strong> unchanged" in page
     assert "<strong>1</strong> left out" in page
     assert '<span class="hi-muted">rack:</span> <del>R1</del> → <ins>R2</ins>' in page
