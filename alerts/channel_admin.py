@@ -61,7 +61,7 @@ class ChannelAdmin(OwnSitesAdmin):
     list_display = ["name", "kind", "target", "is_enabled", "minimum_severity", "where", "hours", "health", "last_sent"]
     list_filter = [["kind", ChoicesDropdownFilter], "is_enabled"]
     search_fields = ["name", "target"]
-    filter_horizontal = ["sites"]
+    autocomplete_fields = ["sites"]
     readonly_fields = ["kind", "target", "last_sent_at", "failing_since", "last_error"]
     inlines = [ReceiverInline]
     fieldsets = [

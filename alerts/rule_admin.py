@@ -35,7 +35,7 @@ class AlertRuleAdmin(OwnSitesAdmin):
     list_filter = ["is_enabled", ["severity", ChoicesDropdownFilter], ["kind", ChoicesDropdownFilter]]
     list_per_page = 100
     search_fields = ["name", "slug", "kind"]
-    filter_horizontal = ["sites", "miner_models", "tags"]
+    autocomplete_fields = ["sites", "miner_models", "tags"]
     fieldsets = [
         (None, {"fields": ["kind", "name", "is_enabled", "severity"]}),
         (
