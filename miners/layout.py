@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from miners.inventory_file import Row, RowError, Table
 from miners.models import Miner
+from sites.changes import note_changes
 from sites.models import Site
 
 LONGEST_NAME = 50
@@ -75,7 +76,7 @@ def move(site: Site, places: dict[int, Place]) -> int:
         miners = list(Miner.objects.select_for_update().filter(site=site, pk__in=places).order_by("pk"))
         moved = [miner for miner in miners if place_of(miner) != places[miner.pk]]
         _check_free(site, [(miner.miner_id, places[miner.pk]) for miner in miners], leaving={miner.pk for miner in miners})
-        store([(miner, places[miner.pk]) for miner in moved])
+        _store([(miner, places[miner.pk]) for miner in moved])
     return len(moved)
 
 
@@ -140,14 +141,16 @@ def _drop_clashes(plan: LayoutPlan, holders: dict[Place, str]) -> None:
 
 @transaction.atomic
 def apply_layout(plan: LayoutPlan) -> int:
-    store([(step.miner, step.after) for step in plan.moves])
+    _store([(step.miner, step.after) for step in plan.moves])
     return len(plan.moves)
 
 
-def store(placed: Sequence[tuple[Miner, Place]]) -> None:
+def _store(placed: Sequence[tuple[Miner, Place]]) -> None:
     for miner, place in placed:
         miner.zone, miner.rack, miner.slot = place
-    Miner.objects.bulk_update([miner for miner, _place in placed], ["zone", "rack", "slot"], batch_size=500)
+    miners = [miner for miner, _place in placed]
+    Miner.objects.bulk_update(miners, ["zone", "rack", "slot"], batch_size=500)
+    note_changes(miners)
 
 
 def _check_names(place: Place) -> None:

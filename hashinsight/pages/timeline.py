@@ -24,6 +24,7 @@ from commands.models import CommandStatus, MinerCommand, Verification
 from hashinsight.pages.access import miner_or_404
 from miners.models import Miner
 from preferences.wishes import in_zone_of
+from sites.changes import read_changes
 from telemetry import gaps, units
 from telemetry.models import MinerTelemetryHistory
 
@@ -101,6 +102,7 @@ def alerts(span: Span) -> Iterator[Event]:
             level="default" if until else "danger",
             text=f"{alert.rule}: {alert.get_severity_display()} · {lasted}",
             detail=f"{alert.get_scope_display()} {alert.scope_key}".strip() if alert.scope != alert.Scope.MINER else "",
+            link=reverse("console:alert", args=[alert.pk]),
         )
 
 
@@ -151,7 +153,16 @@ TURNS = {
 }
 
 
-SOURCES: tuple[Callable[[Span], Iterator[Event]], ...] = (commands, alerts, silences, states)
+def configuration(span: Span) -> Iterator[Event]:
+    """What people, and imports, changed of the miner's row."""
+    records = Miner.changes.filter(id=span.miner.pk, history_date__gte=span.start, history_date__lt=span.end)
+    for change in read_changes(records.order_by("-history_date", "-history_id")[:AT_MOST]):
+        text = "; ".join(f"{field.label}: {field.before} → {field.after}" for field in change.fields)
+        if text or change.kind != "~":
+            yield Event(at=change.at, kind="configuration", level="info", text=text or _("added"), detail=change.reason, who=change.who)
+
+
+SOURCES: tuple[Callable[[Span], Iterator[Event]], ...] = (commands, alerts, silences, states, configuration)
 
 
 def events_of(span: Span) -> list[Event]:

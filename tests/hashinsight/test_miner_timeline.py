@@ -12,6 +12,7 @@ from django.utils import timezone
 from alerts.models import Alert, AlertMember, AlertRule
 from alerts.models.rules import RuleKind
 from hashinsight.pages.timeline import Event, Span, events_of
+from miners.layout import Place, move
 from miners.models import Miner
 from telemetry.ingest import ingest_readings
 from telemetry.models import Source, TelemetryGap
@@ -22,7 +23,10 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def miner() -> Miner:
-    return make_miner(make_site(interval_seconds=60), "m1")
+    """One that was added long ago: nothing of it is in the timeline yet."""
+    miner = make_miner(make_site(interval_seconds=60), "m1")
+    Miner.changes.all().delete()
+    return miner
 
 
 def said(miner: Miner, *readings: dict[str, object]) -> None:
@@ -85,6 +89,12 @@ def test_sources_are_merged_by_time(miner: Miner) -> None:
     )
     AlertMember.objects.create(alert=alert, miner=miner, joined_at=now - timedelta(minutes=90))
     assert [event.kind for event in events(miner)] == ["alert", "state", "command"]
+
+
+def test_change_of_the_place_is_told_with_before_and_after(miner: Miner) -> None:
+    move(miner.site, {miner.pk: Place("A", "R1", "1")})
+    move(miner.site, {miner.pk: Place("A", "R2", "1")})
+    assert "Rack: R1 → R2" in texts(miner)
 
 
 def test_commands_are_shown_to_those_only_who_may_see_them(miner: Miner) -> None:

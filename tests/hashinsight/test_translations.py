@@ -17,7 +17,7 @@ from tests.web import ROOT
 
 pytestmark = pytest.mark.once
 
-APPS = ("commands", "hashinsight", "market", "miners", "resilience", "sites", "telemetry")
+APPS = ("commands", "hashinsight", "market", "miners", "preferences", "resilience", "sites", "telemetry")
 CALLS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
 IN_TEMPLATE = re.compile(r"""(?<![A-Za-z])(?:n?gettext|_)\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 DJANGO = Path(django.__file__).parent

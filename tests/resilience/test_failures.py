@@ -48,8 +48,9 @@ def test_answer_of_a_provider_is_classed_counted_and_logged(market, answer, erro
     logs = failed_fetch(error_class)
 
     assert market.asked_for(PRICE) == asked
-    told = [(line["error_type"], line["breaker"]) for line in logs if line["event"] == "call_failed"]
-    assert told == [(error_class, "coingecko:btc_price")]
+    assert [(line["error_type"], line["breaker"]) for line in logs if line["event"] == "call_failed"] == [
+        (error_class, "coingecko:btc_price")
+    ]
 
 
 def failed_fetch(error_class):
