@@ -262,6 +262,13 @@ def test_count_is_one_query_a_page(admin, site, django_assert_max_num_queries):
     assert sum("COUNT" in query["sql"] and "alerts_alert" in query["sql"] for query in captured.captured_queries) == 1
 
 
+def test_overview_shows_a_channel_that_no_message_gets_through(admin, site):
+    make_channel(name="Duty", failing_since=timezone.now(), last_error="it does not answer")
+
+    assert "it does not answer" in page(admin, "admin:index")
+    assert "it does not answer" not in page(member_of("viewer", site), "admin:index")
+
+
 def test_site_page_lists_its_open_alerts(admin, site):
     alert = raised(site)
 
