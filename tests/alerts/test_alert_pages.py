@@ -313,6 +313,28 @@ def test_address_stays_when_its_field_is_left_empty(admin):
     assert (channel.name, channel.url) == ("Renamed", TOKEN_URL)
 
 
+def test_history_of_a_channel_says_that_its_address_changed_and_not_to_what(admin):
+    channel = make_channel(TOKEN_URL)
+
+    change = {**CHANNEL, "name": channel.name, "minimum_severity": "info", "url": "jsons://hooks.example.com/another-secret"}
+    admin.post(reverse("admin:alerts_notificationchannel_change", args=[channel.pk]), change)
+
+    html = page(admin, "admin:alerts_notificationchannel_history", channel.pk)
+    assert "new address" in html
+    assert "secret" not in html
+
+
+def test_history_of_a_rule_says_who_changed_what(admin, site):
+    rule = make_rule(RuleKind.MINER_OFFLINE)
+    form = {"severity": "info", "for_minutes": 7, "clear_margin": 0, "clear_minutes": 0, "sites": [site.pk], "is_enabled": "on"}
+    rest = {"group_from": 3, "group_percent": 50, "action_mode": "off", "action_cooldown_minutes": 60, "action_daily_cap": 20}
+
+    admin.post(reverse("admin:alerts_alertrule_change", args=[rule.pk]), {**form, **rest})
+
+    html = page(admin, "admin:alerts_alertrule_history", rule.pk)
+    assert all(text in html for text in ("For at least, min", "7", "North farm", "admin-"))
+
+
 @pytest.mark.parametrize("url", ["", "exec://ls", "file:///etc/passwd", "https://example.com/x"])
 def test_channel_without_a_usable_address_is_not_stored(admin, url):
     answer = admin.post(reverse("admin:alerts_notificationchannel_add"), {**CHANNEL, "url": url})
