@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -73,7 +75,7 @@ def describe(alert: Alert) -> list[str]:
         _measure(alert),
         _since(alert),
         _not_heard(alert),
-        str(alert.details.get("note", "")),
+        *_facts(alert),
         str(advice_for(alert.rule.kind)),
     ]
     return [line for line in lines if line]
@@ -131,6 +133,27 @@ def _measure(alert: Alert) -> str:
     if alert.rule.kind in BELOW:
         return _("Value: %(value)s; alert below %(limit)s.") % {"value": value, "limit": limit}
     return _("Value: %(value)s; alert from %(limit)s.") % {"value": value, "limit": limit}
+
+
+FACTS = {
+    "fans": gettext_lazy("Fans that stand: {fact}"),
+    "boards": gettext_lazy("Boards that do not hash: {fact}"),
+    "pool": gettext_lazy("Pool in use: {fact}"),
+    "commands": gettext_lazy("Commands: {fact}"),
+    "note": gettext_lazy("Reason: {fact}"),
+}
+"""What the evaluation found out beside the value, by its name in an alert's details."""
+
+
+def _facts(alert: Alert) -> Iterator[str]:
+    for name, text in FACTS.items():
+        fact = alert.details.get(name)
+        if fact:
+            yield str(text).format(fact=", ".join(map(str, fact)) if isinstance(fact, list) else fact)
+    if free := alert.details.get("free_bytes"):
+        yield _("Free: %(size)s") % {"size": filesizeformat(free)}
+    if database := alert.details.get("database_bytes"):
+        yield _("The database takes %(size)s.") % {"size": filesizeformat(database)}
 
 
 def _since(alert: Alert) -> str:

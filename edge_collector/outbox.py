@@ -26,7 +26,7 @@ class Outbox:
 
     def put(self, kind: str, message: str, *, miner_id: str | None = None, details: Mapping[str, Any] | None = None) -> None:
         """On the disk when this returns."""
-        row = (str(uuid.uuid4()), kind, iso(datetime.now(UTC)), miner_id, message, json.dumps(dict(details or {})))
+        row = (str(uuid.uuid4()), kind, iso(datetime.now(UTC)), miner_id, message[:500], json.dumps(dict(details or {})))
         with self._spool.lock, transaction(self._spool.db):
             self._spool.db.execute("INSERT INTO events (event_id, kind, at, miner_id, message, details) VALUES (?, ?, ?, ?, ?, ?)", row)
             sql = "DELETE FROM events WHERE kind <> 'spool_dropped' AND number <= (SELECT max(number) FROM events) - ?"

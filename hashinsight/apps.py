@@ -8,9 +8,12 @@ class HashInsightConfig(AppConfig):
     verbose_name = "HashInsight"
 
     def ready(self) -> None:
-        # The one signal of the project: django-q2 offers no other place to look at a task before it is queued.
-        from django_q.signals import pre_enqueue
+        # The only signals of the project: django-q2 offers no other place to look at a task before it is queued and before it runs.
+        from django_q.signals import pre_enqueue, pre_execute
 
+        from hashinsight import tracing
         from hashinsight.schedules import refuse_foreign_callable
 
         pre_enqueue.connect(refuse_foreign_callable, dispatch_uid="hashinsight.refuse_foreign_callable")
+        pre_enqueue.connect(tracing.send_along, dispatch_uid="hashinsight.send_along")
+        pre_execute.connect(tracing.take_up, dispatch_uid="hashinsight.take_up")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -71,11 +71,14 @@ def readiness(*, now: datetime) -> dict[str, str]:
         "scheduler": _scheduler,
         "poll": _poll,
     }
-    found = {}
+    found: dict[str, str] = {}
     for name, check in checks.items():
+        if found.get("database") and check in IN_THE_DATABASE:  # each would wait as long once more
+            found[name] = "not asked, for the database does not answer"
+            continue
         try:
             found[name] = check(now)
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             found[name] = f"no answer ({type(error).__name__})"
     return found
 
@@ -119,3 +122,6 @@ def _poll(now: datetime) -> str:
         if last is None or now - last > allowed:
             late.append(f"{site.code} {'never' if last is None else f'{(now - last).total_seconds():.0f} s ago'}")
     return f"last good round of {', '.join(late)}" if late else ""
+
+
+IN_THE_DATABASE = (_migrations, _scheduler, _poll)

@@ -23,10 +23,10 @@ def _group(title: str, *items: dict[str, Any] | None) -> dict[str, Any]:
     return {"title": title, "separator": True, "items": [item for item in items if item]}
 
 
-def _model_page(request: HttpRequest, title: str, icon: str, model: str) -> dict[str, Any] | None:
-    """The list page of `app.model`, if the user may see it."""
+def _model_page(request: HttpRequest, title: str, icon: str, model: str, *, seen_with: str = "") -> dict[str, Any] | None:
+    """The list page of `app.model`, if the user may see it; `seen_with` is the permission where it is not one of the model's own."""
     app, name = model.split(".")
-    if not (request.user.has_perm(f"{app}.view_{name}") or request.user.has_perm(f"{app}.change_{name}")):
+    if not any(map(request.user.has_perm, [seen_with] if seen_with else [f"{app}.view_{name}", f"{app}.change_{name}"])):
         return None
     return {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{name}_changelist")}
 
@@ -49,6 +49,7 @@ def _alerts(request: HttpRequest) -> dict[str, Any]:
         _("Alerts"),
         page,
         _model_page(request, _("Rules"), "rule", "alerts.alertrule"),
+        _model_page(request, _("Actions"), "smart_toy", "alerts.alertaction", seen_with="alerts.view_alertrule"),
         _model_page(request, _("Silences"), "notifications_off", "alerts.silence"),
         _model_page(request, _("Channels"), "campaign", "alerts.notificationchannel"),
         _model_page(request, _("Escalation"), "escalator_warning", "alerts.escalationstep"),

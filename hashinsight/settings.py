@@ -81,6 +81,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "hashinsight.health.liveness_first",
     "hashinsight.compression.Compression",
+    "hashinsight.deadlines.Deadlines",
     "hashinsight.metrics.scrape_first",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -123,6 +124,7 @@ TEMPLATES = [
 # --- Database -------------------------------------------------------------------------------------------------------
 
 DATABASE_STATEMENT_TIMEOUT = env.int("DATABASE_STATEMENT_TIMEOUT", default=30)  # seconds, PostgreSQL only
+REQUEST_TIMEOUT_S = env.int("HASHINSIGHT_REQUEST_TIMEOUT_S", default=300)
 
 
 def _database(url: str) -> dict[str, Any]:

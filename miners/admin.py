@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,6 +18,7 @@ from unfold.decorators import display
 
 from commands.ordering import order_page
 from commands.permissions import allowed_commands
+from miners.catalogue import MODELS_KEY
 from miners.filters import (
     DeliveryFilter,
     FirmwareFilter,
@@ -30,6 +33,7 @@ from miners.filters import (
 )
 from miners.identity import mac_address
 from miners.models import Miner, MinerModel, MinerState, MinerTag
+from resilience.remembered import forget
 from sites.recorded import RecordedAdmin
 from sites.scoping import LimitedCountPaginator, OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
@@ -63,6 +67,18 @@ class MinerModelAdmin(RecordedAdmin):
         (_("Build"), {"fields": ["boards", "chips_per_board", "fans", "cooling"]}),
         (_("Tuning"), {"fields": ["frequency_min", "frequency_max", "capabilities"]}),
     ]
+
+    def save_model(self, request: HttpRequest, obj: MinerModel, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(partial(forget, MODELS_KEY))
+
+    def delete_model(self, request: HttpRequest, obj: MinerModel) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(partial(forget, MODELS_KEY))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[MinerModel]) -> None:
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(partial(forget, MODELS_KEY))
 
     @admin.display(description=_("hash rate"), ordering="hashrate_ghs")
     def terahashes(self, model: MinerModel) -> str:
@@ -101,6 +117,12 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
     ordering = ["site_id", "miner_id"]
     autocomplete_fields = ["model", "tags"]
+    # The columns of an import first, so that an export can be changed and imported again.
+    export_columns: ClassVar[list[str]] = [
+        *("miner_id", "ip_address", "port", "model", "serial_number", "mac_address", "worker_name", "zone", "rack", "slot"),
+        *("site__code", "is_enabled", "state", "live__hashrate_ghs", "expected_ghs", "live__temperature_max", "live__power_consumption"),
+        *("live__firmware_version", "live__pool_url", "live__last_online_at"),
+    ]
     actions = ["send_command"]
     readonly_fields = ["discovered", "created_at"]
     empty_text = _(

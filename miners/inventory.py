@@ -1,7 +1,7 @@
-"""Load an inventory from CSV: what the file means is decided first, without touching the database, and then stored in one transaction.
+"""Load an inventory from CSV or XLSX: what the file means is decided first, without touching the database, and then stored.
 
     plan = plan_import(site, read_table(raw))
-    apply_import(plan)
+    apply_import(plan, by=user, reason="import of farm.csv")
 
 A row that cannot be understood is reported with its number, column and reason, and costs only itself.
 """
@@ -9,22 +9,34 @@ A row that cannot be understood is reported with its number, column and reason, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from cgminer.address import Address
 from cgminer.errors import MinerNameError
 from miners.identity import mac_address
 from miners.inventory_file import Row, RowError, Table
 from miners.matching import ModelMatcher
-from miners.models import Miner
+from miners.models import Miner, MinerModel
+from sites.changes import note_additions, note_changes
 from sites.models import Site
 
 TEXT_LIMITS = {"serial_number": 64, "worker_name": 100, "zone": 50, "rack": 50, "slot": 50}
+STEP = 1_000
 _STORED = ("ip_address", "port", "model_id", "serial_number", "mac_address", "worker_name", "zone", "rack", "slot")
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """What a row changes in a miner that is there: column → its value before and after, as people read them."""
+
+    row: int
+    miner_id: str
+    fields: dict[str, tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -35,6 +47,8 @@ class ImportPlan:
     rows: int = 0
     create: list[Miner] = field(default_factory=list)
     update: list[Miner] = field(default_factory=list)
+    changes: list[RowChange] = field(default_factory=list)
+    """Of `update`, in the same order."""
     unchanged: int = 0
     columns: Sequence[str] = ()
     ignored_columns: Sequence[str] = ()
@@ -52,17 +66,29 @@ def plan_import(site: Site, table: Table) -> ImportPlan:
     return _Planner(site, table).plan
 
 
-@transaction.atomic
-def apply_import(plan: ImportPlan) -> None:
-    """Store the plan. Rows are matched by (site, miner_id), so a miner that appeared meanwhile is updated, not doubled."""
+def apply_import(plan: ImportPlan, *, by: Any = None, reason: str = "", progress: Callable[[int], None] | None = None) -> None:
+    """Store the plan in steps of STEP miners, each whole with its history; `progress` is told after each how many are stored.
+
+    Rows are matched by (site, miner_id), so a miner that appeared meanwhile is updated, not doubled. Cut short, it is done again:
+    what was stored is then unchanged.
+    """
     if plan.site._state.adding:
         plan.site.save()
+    done = 0
+    for rows, note in ((plan.create, note_additions), (plan.update, note_changes)):
+        for start in range(0, len(rows), STEP):
+            step = rows[start : start + STEP]
+            with transaction.atomic():
+                _store(step, plan.columns)
+                note(step, by=by, reason=reason)
+            done += len(step)
+            if progress:
+                progress(done)
+
+
+def _store(miners: list[Miner], columns: Sequence[str]) -> None:
     Miner.objects.bulk_create(
-        [*plan.create, *plan.update],
-        update_conflicts=True,
-        unique_fields=["site", "miner_id"],
-        update_fields=["discovered", *plan.columns],
-        batch_size=2_000,
+        miners, update_conflicts=True, unique_fields=["site", "miner_id"], update_fields=["discovered", *columns], batch_size=STEP
     )
 
 
@@ -73,6 +99,7 @@ class _Planner:
         self.site = site
         self.existing = {miner.miner_id: miner for miner in Miner.objects.filter(site=site)} if not site._state.adding else {}
         self.matcher = ModelMatcher.from_catalogue()
+        self.models = dict(MinerModel.objects.values_list("pk", "name"))
         self.first_row: dict[str, int] = {}
         self.refused: set[int] = set()
         values = [(row, self._values(row)) for row in table.rows]
@@ -95,7 +122,7 @@ class _Planner:
             if text := row.cells.get(column):
                 fields[column] = text
                 if len(text) > limit or not text.isprintable():
-                    self._refuse(row, column, f"at most {limit} printable characters")
+                    self._refuse(row, column, _("at most %(limit)d printable characters") % {"limit": limit})
         self._read_address(row, fields)
         self._read_mac(row, fields)
         self._read_model(row, fields)
@@ -104,11 +131,11 @@ class _Planner:
     def _check_id(self, row: Row) -> None:
         miner_id = row.miner_id
         if not miner_id:
-            self._refuse(row, "miner_id", "is empty")
+            self._refuse(row, "miner_id", _("is empty"))
         elif len(miner_id) > 50 or not miner_id.isprintable():
-            self._refuse(row, "miner_id", "at most 50 printable characters")
+            self._refuse(row, "miner_id", _("at most %(limit)d printable characters") % {"limit": 50})
         elif miner_id in self.first_row:
-            self._refuse(row, "miner_id", f"{miner_id} is in row {self.first_row[miner_id]} already")
+            self._refuse(row, "miner_id", _("%(miner)s is in row %(row)d already") % {"miner": miner_id, "row": self.first_row[miner_id]})
         else:
             self.first_row[miner_id] = row.number
 
@@ -117,7 +144,7 @@ class _Planner:
             if port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536:
                 fields["port"] = int(port)
             else:
-                self._refuse(row, "port", f'"{port}" is not a number from 1 to 65535')
+                self._refuse(row, "port", _('"%(text)s" is not a number from 1 to 65535') % {"text": port})
         if not (text := row.cells.get("ip_address")):
             return
         try:
@@ -128,14 +155,14 @@ class _Planner:
         fields["ip_address"] = address.host
         if address.port:
             if fields.get("port", address.port) != address.port:
-                self._refuse(row, "port", f"{fields['port']}, but the address says {address.port}")
+                self._refuse(row, "port", _("%(port)d, but the address says %(other)d") % {"port": fields["port"], "other": address.port})
             fields["port"] = address.port
 
     def _read_mac(self, row: Row, fields: dict[str, Any]) -> None:
         if text := row.cells.get("mac_address"):
             known = mac_address(text)
             if known is None:
-                self._refuse(row, "mac_address", f'"{text}" is not a MAC address such as 02:00:5E:10:00:1F')
+                self._refuse(row, "mac_address", _('"%(text)s" is not a MAC address such as 02:00:5E:10:00:1F') % {"text": text})
             fields["mac_address"] = known
 
     def _read_model(self, row: Row, fields: dict[str, Any]) -> None:
@@ -144,10 +171,9 @@ class _Planner:
         model = self.matcher.match(text)
         if model is None:
             near = difflib.get_close_matches(text, self.matcher.names(), n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            self.plan.notes.append(
-                RowError(row.number, "model", f'"{text}" is not in the catalogue of models; what the miner reports counts{hint}')
-            )
+            reason = _('"%(text)s" is not in the catalogue of models; what the miner reports counts') % {"text": text}
+            hint = _("; did you mean %(name)s?") % {"name": near[0]} if near else ""
+            self.plan.notes.append(RowError(row.number, "model", reason + hint))
         else:
             fields["model_id"] = model.pk
 
@@ -161,7 +187,12 @@ class _Planner:
             if not place[0]:
                 continue
             if place in holder:
-                self._refuse(row, "ip_address", f"{place[0]} port {place[1]} belongs to miner {holder[place]}")
+                self._refuse(
+                    row,
+                    "ip_address",
+                    _("%(address)s port %(port)d belongs to miner %(miner)s")
+                    % {"address": place[0], "port": place[1], "miner": holder[place]},
+                )
             else:
                 holder[place] = row.miner_id
 
@@ -176,9 +207,22 @@ class _Planner:
         if present is None:
             self.plan.create.append(Miner(site=self.site, miner_id=row.miner_id, **final))
         elif present.discovered or any(getattr(present, name) != value for name, value in fields.items()):
-            self.plan.update.append(Miner(site=self.site, miner_id=row.miner_id, **final))
+            self.plan.changes.append(RowChange(row.number, row.miner_id, self._compared(present, fields)))
+            for name, value in {**final, "discovered": False}.items():
+                setattr(present, name, value)
+            self.plan.update.append(present)
         else:
             self.plan.unchanged += 1
+
+    def _compared(self, present: Miner, fields: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        before = {name: getattr(present, name) for name in fields}
+        changed = {
+            name: (self._shown(name, before[name]), self._shown(name, fields[name])) for name in fields if before[name] != fields[name]
+        }
+        return {"model" if name == "model_id" else name: pair for name, pair in changed.items()}
+
+    def _shown(self, name: str, value: Any) -> str:
+        return self.models.get(value, "") if name == "model_id" else str(value)
 
 
 _BLANK = Miner()

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from miners.catalogue import known_models
 from miners.models import Miner, MinerModel
 
 _MAKERS = re.compile(r"^(bitmain|antminer|microbt|whatsminer|canaan|avalonminer|avalon|bitdeer)(?=[a-z0-9])")
@@ -37,7 +38,7 @@ class ModelMatcher:
 
     @classmethod
     def from_catalogue(cls) -> ModelMatcher:
-        return cls(MinerModel.objects.all())
+        return cls(known_models())
 
     def match(self, reported: str) -> MinerModel | None:
         """The model meant, or None when it is not clear. Each name is looked up once; a farm has few."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
@@ -199,3 +200,41 @@ class Miner(models.Model):
     def place(self) -> str:
         """Zone, rack and slot, as far as they are known."""
         return " / ".join(part for part in (self.zone, self.rack, self.slot) if part)
+
+
+class InventoryImport(models.Model):
+    """One file of miners that was uploaded in the console, and how far it is stored."""
+
+    class State(models.TextChoices):
+        CHECKED = "checked", _("looked at")
+        QUEUED = "queued", _("waiting")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="imports")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.SET_NULL, null=True, related_name="+")
+    file_name = models.CharField(_("file"), max_length=200)
+    content = models.BinaryField(editable=False)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.CHECKED)
+    to_store = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    added = models.PositiveIntegerField(_("added"), default=0)
+    updated = models.PositiveIntegerField(_("updated"), default=0)
+    unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
+    refused = models.PositiveIntegerField(_("rows left out"), default=0)
+    errors = models.JSONField(default=list, help_text="[row, column, reason], the first of them.")
+    message = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(_("uploaded"), auto_now_add=True)
+    touched_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
+
+    class Meta:
+        db_table = "inventory_imports"
+        ordering = ["-created_at"]
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.file_name

@@ -40,10 +40,11 @@ def remembered(key: str, variant: str, make: Callable[[], T], *, family: str, ti
     return made
 
 
-def forget(key: str) -> None:
-    """All variants of `key`, for every process."""
+def forget(*keys: str) -> None:
+    """All variants of these keys, for every process."""
     if settings.REDIS_URL:
-        cache.set(_stamp_name(key), uuid.uuid4().hex, timeout=STAMP_S)
+        stamp = uuid.uuid4().hex
+        cache.set_many({_stamp_name(key): stamp for key in keys}, timeout=STAMP_S)
 
 
 def _stamp_name(key: str) -> str:

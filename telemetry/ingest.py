@@ -19,7 +19,7 @@ from sites.models import Site
 from telemetry import storage, summaries
 from telemetry.busy import BatchSize, DatabaseBusy, busy_when_unavailable
 from telemetry.models import Source
-from telemetry.overview import live_key
+from telemetry.overview import live_key, summary_key
 from telemetry.readings import IngestReport, Reading, RecordError, Upload
 from telemetry.rollups import FIVE_MINUTES, buckets_of, note_due
 from telemetry.storage.base import Batch, Stored
@@ -133,7 +133,7 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
         buckets = buckets_of([reading.timestamp for reading in unique])
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
         summaries.refresh_when_due(intake.site, intake.received_at)
-        transaction.on_commit(partial(forget, live_key(intake.site.pk)))
+        transaction.on_commit(partial(forget, live_key(intake.site.pk), summary_key(intake.site.pk)))
     report.errors += _unknown_miners(intake, part, keys)
     report.miner_keys |= keys
     _count(report, stored, batch, processed=len(known))

@@ -20,6 +20,11 @@ def live_key(site_pk: int) -> str:
     return f"telemetry:live:{site_pk}"
 
 
+def summary_key(site_pk: int) -> str:
+    """What the totals of one site are remembered under; forgotten together with its live rows."""
+    return f"telemetry:summary:{site_pk}"
+
+
 def site_totals(sites: Iterable[Site], *, now: datetime) -> list[dict[str, Any]]:
     """One row a site, by code."""
     ordered = sorted(sites, key=lambda site: site.code)

@@ -20,7 +20,7 @@ from sites.authentication import key_of, visible_sites
 from sites.models import Site
 from sites.schema import SITE_HEADER, errors
 from telemetry.models import CollectorUploadLog, MinerTelemetryLive
-from telemetry.overview import live_key, site_totals
+from telemetry.overview import live_key, site_totals, summary_key
 from telemetry.serializers import (
     LivePageSerializer,
     LiveSerializer,
@@ -33,6 +33,8 @@ from telemetry.serializers import (
 
 LIVE_S = 60
 """So long a page of live rows may lag behind a change of the inventory; new readings end it at once."""
+SUMMARY_S = 30
+"""Silence shows in totals that nobody has made anew: so long it may stay unseen."""
 
 
 class StatusView(CollectorView):
@@ -63,8 +65,8 @@ class SummaryView(SharedView):
     def get(self, request: Request, site_id: str) -> Response:
         """Counts, sums and extremes over the site's miners as they stand now."""
         site = _site(request, site_id)
-        [totals] = site_totals(Site.objects.filter(pk=site.pk), now=timezone.now())
-        return Response(SummarySerializer(totals).data)
+        make = partial(_summary, site)
+        return Response(remembered(summary_key(site.pk), "totals", make, family="telemetry:summary", timeout_s=SUMMARY_S))
 
 
 class LiveView(SharedView):
@@ -94,6 +96,11 @@ class MinerStatusView(SharedView):
         miner = _miner(request, miner_id)
         context = {"now": timezone.now(), "interval_seconds": miner.site.interval_seconds}
         return Response(MinerStatusSerializer(miner, context=context).data)
+
+
+def _summary(site: Site) -> dict[str, Any]:
+    [totals] = site_totals(Site.objects.filter(pk=site.pk), now=timezone.now())
+    return dict(SummarySerializer(totals).data)
 
 
 def _site(request: Request, code: str) -> Site:

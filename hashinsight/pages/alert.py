@@ -15,11 +15,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from alerts import lifecycle
-from alerts.models import Alert, Delivery, DeliveryState, RuleKind
+from alerts.models import Alert, AlertEvent, Delivery, DeliveryState, RuleKind
 from alerts.wording import describe, headline
 from hashinsight.pages.access import alert_or_404
 from preferences.wishes import in_zone_of
@@ -98,10 +98,25 @@ def _timeline(alert: Alert) -> list[dict[str, Any]]:
     for delivery in told:
         deliveries.setdefault(delivery.event_id, []).append(delivery)
     events = alert.events.select_related("by").order_by("-at", "-pk")
-    return [
-        {"event": event, "deliveries": [{"row": row, "level": LEVELS[DeliveryState(row.state)]} for row in deliveries.get(event.pk, [])]}
-        for event in events
-    ]
+    rows = {pk: [{"row": row, "level": LEVELS[DeliveryState(row.state)]} for row in sent] for pk, sent in deliveries.items()}
+    return [{"event": event, "remark": _remark(event), "deliveries": rows.get(event.pk, [])} for event in events]
+
+
+def _remark(event: AlertEvent) -> str:
+    """What was written, or what the event's details say."""
+    details = event.details
+    if event.text:
+        return event.text
+    if event.kind == AlertEvent.Kind.ESCALATED:
+        return _("not acknowledged for %(minutes)d min: %(channel)s is told") % {
+            "minutes": details.get("after_minutes", 0),
+            "channel": details.get("channel", ""),
+        }
+    if into := details.get("into"):
+        return _("now part of %(whole)s") % {"whole": into}
+    if count := details.get("miners"):
+        return ngettext("%(count)d miner", "%(count)d miners", count) % {"count": count}
+    return ""
 
 
 @require_POST

@@ -30,6 +30,14 @@ def ranges(hours: str) -> list[tuple[int, str]]:
     return [(int(part), _range_label(int(part))) for part in hours.split(",")]
 
 
+@register.simple_tag(takes_context=True)
+def export_address(context: Any, changes: Any, kind: str) -> str:
+    """Where the list `changes` is found as a file of `kind`, with its filters, search and order."""
+    query = context["request"].GET.urlencode()
+    address = reverse("console:export", args=[changes.opts.app_label, changes.opts.model_name, kind])
+    return f"{address}?{query}" if query else address
+
+
 def _range_label(hours: int) -> str:
     if hours < 48:
         return _("%(n)d h") % {"n": hours}

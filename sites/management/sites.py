@@ -22,15 +22,23 @@ def site_by_code(code: str, *, otherwise: str = "make it in the admin") -> Site:
 
 def create_site(code: str) -> tuple[Site, bool]:
     """The site of `code`, made as one that a collector feeds when there is none; the second value says whether it was made."""
+    site = unsaved_site(code, collection=Site.Collection.COLLECTOR)
+    made = site.pk is None
+    if made:
+        site.save()
+    return site, made
+
+
+def unsaved_site(code: str, *, collection: Site.Collection = Site.Collection.SERVER) -> Site:
+    """The site of `code`, or a new one of that name that is valid and not saved yet."""
     if site := Site.objects.filter(code=code).first():
-        return site, False
-    site = Site(code=code, name=code, collection=Site.Collection.COLLECTOR)
+        return site
+    site = Site(code=code, name=code, collection=collection)
     try:
         site.full_clean()
     except ValidationError as error:
         raise CommandError(f"{code!r} can't be a site's code: {' '.join(error.messages)}")
-    site.save()
-    return site, True
+    return site
 
 
 def _known_sites(otherwise: str) -> str:

@@ -64,6 +64,11 @@ class MailServer:
             self._controller.stop()
             self._controller = None
 
+    def running(self, is_up: bool) -> None:
+        """Start or stop it, if it is not so already."""
+        if is_up is not bool(self._controller):
+            self.start() if is_up else self.stop()
+
     def to(self, address: str) -> list[Mail]:
         return [mail for mail in self.mails if mail.to == address]
 

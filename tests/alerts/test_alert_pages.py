@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from alerts.models import (
     Alert,
+    AlertAction,
     AlertEvent,
     AlertRule,
     ChannelReceiver,
@@ -26,7 +27,7 @@ from alerts.notification import notify
 from tests.alerts.farm import make_alert, make_rule
 from tests.alerts.inboxes import MailServer, WebhookServer
 from tests.alerts.told import happened, make_channel, make_receiver
-from tests.makers import make_live, make_miner, make_site, make_staff, make_superuser
+from tests.makers import make_command, make_live, make_miner, make_site, make_staff, make_superuser
 
 pytestmark = pytest.mark.django_db
 
@@ -386,7 +387,7 @@ def test_site_manager_changes_rules_of_their_sites_only(site):
     ]
 
     assert codes == [302, 403]
-    assert set(AlertRule.objects.filter(severity="info")) == {own}
+    assert [AlertRule.objects.get(pk=rule.pk).severity for rule in (own, everywhere)] == ["info", "warning"]
 
 
 def test_names_of_racks_are_typed_with_commas(admin):
@@ -399,6 +400,19 @@ def test_names_of_racks_are_typed_with_commas(admin):
 
     rule.refresh_from_db()
     assert rule.racks == ["R01", "B/R02"]
+
+
+def test_what_rules_did_or_would_have_done_is_listed(site):
+    alert = raised(site)
+    action = {"rule": alert.rule, "miner": alert.miner, "alert": alert, "action": "restart", "at": timezone.now()}
+    AlertAction.objects.create(**action, outcome=AlertAction.Outcome.WOULD_ACT)
+    AlertAction.objects.create(**action, outcome=AlertAction.Outcome.ACTED, command=make_command(alert.miner))
+
+    html = page(member_of("viewer", site), "admin:alerts_alertaction_changelist")
+
+    assert "dry run" in html
+    assert "/admin/commands/minercommand/" in html
+    assert alert.miner.miner_id not in page(member_of("viewer", make_site()), "admin:alerts_alertaction_changelist")
 
 
 def test_silence_is_made_for_ones_own_site(site):

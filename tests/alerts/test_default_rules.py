@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from alerts.defaults import DEFAULTS
 from alerts.evaluation import evaluate
@@ -36,6 +37,17 @@ def test_the_task_leaves_its_heartbeat_and_one_line():
     line = evaluate_task()
     assert line.startswith(f"{len(RuleKind)} rules, ")
     assert JobLease.objects.get(name="evaluate_alerts").result == line
+
+
+def test_the_command_evaluates_once_and_says_what_it_did(capsys):
+    call_command("evaluate_alerts")
+    assert capsys.readouterr().out.startswith(f"{len(RuleKind)} rules, ")
+
+
+def test_the_command_fails_when_a_rule_does():
+    AlertRule.objects.filter(slug="temperature-high").update(racks=7)
+    with pytest.raises(CommandError, match="temperature-high failed"):
+        call_command("evaluate_alerts")
 
 
 def test_a_rule_that_fails_leaves_the_others_at_work_and_is_named():

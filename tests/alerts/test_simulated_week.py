@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from alerts.evaluation import evaluate
-from alerts.models import Alert, AlertRule, RuleKind, Silence
+from alerts.models import Alert, AlertRule, Delivery, DeliveryState, RuleKind, Silence
+from alerts.notification import notify
 from miners.models import Miner
 from resilience.models import JobLease
 from sites.models import Site
 from telemetry.rollups import roll_up
 from tests.alerts.farm import Farm
-from tests.makers import NOON, make_miner_model, make_site
+from tests.alerts.inboxes import MailServer, WebhookServer
+from tests.alerts.told import make_channel, make_receiver
+from tests.makers import NOON, make_miner_model, make_site, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -282,11 +285,40 @@ def in_words(alert: Alert) -> str:
     return f"{alert.rule.slug} {alert.site.code} {alert.scope} {key} ×{alert.details.get('miners_at_most', 0)} {times}"
 
 
-def test_a_week_of_incidents_raises_the_alerts_of_the_table_and_no_more():
-    for _ in Week().rounds():
-        pass
+MAIL_AWAY, HOOK_AWAY = (at(1, 10), at(1, 12)), (at(5, 6), at(5, 8))
+
+
+def told_of(alert: Alert) -> list[str]:
+    """What a channel hears of it: that it began and that it is over, and of one that comes and goes each time until it is known to."""
+    times = alert.details.get("times", 1)
+    return ["opened", "resolved"] * times
+
+
+def test_a_week_of_incidents_raises_the_alerts_of_the_table_and_no_more_and_tells_of_each_once(settings):
+    settings.ALERT_ALLOWED_NETWORKS = ["127.0.0.1/32"]
+    week = Week()
+    with MailServer() as mail, WebhookServer() as hooks:
+        make_channel(hooks.url(), name="everything")
+        duty = make_channel(mail.url, name="the north, by mail", sites=[week.north.site], minimum_severity="warning")
+        make_receiver(duty, make_staff("duty"))
+        for now in week.rounds():
+            mail.running(not MAIL_AWAY[0] <= now < MAIL_AWAY[1])
+            hooks.status = 503 if HOOK_AWAY[0] <= now < HOOK_AWAY[1] else 200
+            notify(now=now)
+
     alerts = list(Alert.objects.select_related("rule", "site", "miner").order_by("opened_at"))
     left = [in_words(alert) for alert in alerts if not any(fits(alert, expected) for expected in TABLE)]
     missed = [expected.incident for expected in TABLE if sum(fits(alert, expected) for alert in alerts) != 1]
     assert (left, missed) == ([], [])
     assert len(alerts) == len(TABLE)
+
+    by_hook = {
+        alert.pk: [told["event"] for hook in hooks.hooks for told in hook.payload["alerts"] if told["id"] == alert.pk] for alert in alerts
+    }
+    assert by_hook == {alert.pk: told_of(alert) for alert in alerts}
+    by_mail = {
+        alert.pk: sum(f"/alerts/alert/{alert.pk}/overview/" in sent.text for sent in mail.to("duty@example.com")) for alert in alerts
+    }
+    assert by_mail == {alert.pk: len(told_of(alert)) if alert.site == week.north.site else 0 for alert in alerts}
+    assert hooks.refused > 0
+    assert set(Delivery.objects.values_list("state", flat=True)) == {DeliveryState.SENT}

@@ -52,6 +52,14 @@ def test_an_alert_whose_miner_fell_silent_says_that_nobody_knows():
     assert "Not heard of since 2026-03-01 11:58 UTC: it stays open until a reading says otherwise." in describe(alert)
 
 
+def test_what_was_found_beside_the_value_is_said():
+    fan = make_alert(make_rule(RuleKind.FAN_FAILED, threshold=500), miners=[make_miner()], value=0.0, details={"fans": [2, 3]})
+    assert "Fans that stand: 2, 3" in describe(fan)
+    disk = make_alert(make_rule(RuleKind.DISK_LOW, threshold=10), value=4.2, details={"free_bytes": 4_200_000_000})
+    assert "Value: 4.2 % free; alert below 10 % free." in describe(disk)
+    assert any(line.startswith("Free: 3.9") for line in describe(disk))
+
+
 @pytest.mark.parametrize("kind", RuleKind)
 def test_every_kind_has_its_words_and_its_advice_in_both_languages(kind):
     alert = make_alert(make_rule(kind, threshold=1), site=make_site(), value=2.5)

@@ -161,4 +161,4 @@ def fill(ballast: Path) -> None:
 
 def price_on(page: str) -> str:
     """The BTC price that the overview shows."""
-    return page.partition(" USD")[0].rpartition(">")[2]
+    return page.partition("BTC price")[2].partition(" USD")[0].rpartition(">")[2]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 PORTAL = b"<html><body>Welcome to Hotel WiFi. Please sign in.</body></html>"
 
@@ -125,7 +126,7 @@ class OddServer:
             _reply(request, int(what), json.dumps({"success": False, "error": f"told to answer {what}"}).encode(), extra)
 
     def _answer_other(self, request, body: dict) -> None:
-        path = request.path.partition("?")[0]
+        path = urlsplit(request.path).path
         self.keys.append((path, request.headers["X-Collector-Key"]))
         if request.command == "POST":
             self.posted.append((path, body))

@@ -74,6 +74,8 @@ def test_program_that_is_killed_at_any_moment_loses_no_more_than_the_round_it_wa
         send_what_is_left(program, proxy)
 
     assert_history_is_what_was_answered(site, fleet, may_be_missing=program.unread + kills * len(fleet.miners))
-    per_miner = Counter(name for name, _ in answered(fleet) - stored(site).keys())
+    lost = answered(fleet) - stored(site).keys()
+    sys.stdout.write(f"{kills} kills, {len(answered(fleet))} answers, {len(lost)} lost with the rounds they came in\n")
+    per_miner = Counter(name for name, _ in lost)
     assert max(per_miner.values(), default=0) <= kills + program.unread
     assert_no_number_is_missing(site)

@@ -131,17 +131,19 @@ def test_overview_shows_value_source_and_age_or_unknown(answering):
     page = client.get("/admin/").content.decode()
 
     assert "67,187 USD" in page
-    assert "coingecko, just now" in page
+    assert "coingecko, <time" in page
+    assert ">just now</time>" in page
     assert "Difficulty: unknown" in " ".join(page.split())
 
 
-def test_overview_says_nothing_of_the_market_while_it_is_off(answering, settings):
+def test_overview_says_that_market_data_is_off_and_asks_nobody(answering, settings):
     settings.MARKET_DATA = False
     make_site("north")
     client = Client()
     client.force_login(make_superuser())
 
-    assert "BTC price" not in client.get("/admin/").content.decode()
+    assert "Market data is off: this server asks nobody outside." in client.get("/admin/").content.decode()
+    assert answering.asked == []
 
 
 def test_metrics_have_value_age_and_breakers(answering):

@@ -165,7 +165,7 @@ def test_miners_of_other_sites_are_not_touched(site: Site):
         (b"name,address\nx,y\n", "miner_id and ip_address is missing. Found: name, address"),
         (b"miner_id,ip,ip_address\n", "ip_address is there twice"),
         (b"miner_id,ip_address\n\xff\xfe\xfa\n", "not UTF-8"),
-        (b"PK\x03\x04\x00\x00\xff", "not UTF-8"),
+        (b"PK\x03\x04\x00\x00\xff", "begins like an XLSX file"),
     ],
 )
 def test_file_of_which_nothing_can_be_used_says_why(raw: bytes, why: str):
@@ -221,8 +221,8 @@ def test_twenty_thousand_rows_are_added_and_updated_in_seconds(site: Site, tmp_p
     path.write_text(path.read_text().replace(",R01,", ",R99,"))
     call_command("import_miners", str(path), "--site", "A")
     assert Miner.objects.filter(rack="R99").count() > 900
-    assert added - begun < 10
-    assert time.monotonic() - added < 10
+    assert added - begun < 30  # a minute is asked for, with the history of each change
+    assert time.monotonic() - added < 30
 
 
 def test_models_are_matched_in_a_database_that_was_only_migrated(site: Site, tmp_path: Path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+import redis
 from django.contrib.sessions.backends.cached_db import SessionStore
 from django.core.cache import cache
 from django.db import connection
@@ -11,11 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
+from miners.matching import ModelMatcher
 from resilience import fallback
 from resilience.remembered import forget, remembered
 from telemetry.ingest import ingest_readings
-from telemetry.models import Source
-from tests.makers import make_key, make_reading, make_site, make_superuser
+from telemetry.models import MinerTelemetryLive, SiteSummary, Source
+from tests.makers import make_key, make_miner_model, make_reading, make_site, make_superuser
 from tests.servers import wait_until
 
 
@@ -107,6 +111,45 @@ def test_live_rows_are_remembered_until_the_next_reading(shared):
     assert hashrates() == ([90_000.0], 0)
     store(91_000.0)
     assert hashrates() == ([91_000.0], 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_totals_of_a_site_are_remembered_for_half_a_minute_or_until_the_next_reading(shared):
+    site = make_site("north")
+    client = Client(headers={"X-Collector-Key": make_key(site)[1]})
+
+    def totals():
+        body = client.get("/api/collector/summary/north").json()
+        return body["online"], body["hashrate_ghs"]
+
+    def store(hashrate, at):
+        reading = make_reading("m1", hashrate_ghs=hashrate, timestamp=at)
+        ingest_readings(site, [reading], source=Source.COLLECTOR, received_at=at)
+
+    now = timezone.now()
+    store(90_000.0, now)
+    assert totals() == (1, 90_000.0)
+    MinerTelemetryLive.objects.update(hashrate_ghs=1.0)
+    SiteSummary.objects.all().delete()
+    assert totals() == (1, 90_000.0)
+    assert 0 < redis.Redis.from_url(shared.url()).ttl(f":1:telemetry:summary:{site.pk}:totals") <= 30
+    SiteSummary.objects.all().delete()
+    store(91_000.0, now + timedelta(seconds=1))
+    assert totals() == (1, 91_000.0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_catalogue_of_models_is_read_once_an_hour_or_after_a_change_in_the_admin(shared):
+    model = make_miner_model("Antminer T99")
+    assert ModelMatcher.from_catalogue().match("Antminer T99").pk == model.pk
+    with CaptureQueriesContext(connection) as queries:
+        assert ModelMatcher.from_catalogue().match("Antminer T99").pk == model.pk
+    assert queries.captured_queries == []
+    client = Client()
+    client.force_login(make_superuser())
+    client.post(f"/admin/miners/minermodel/{model.pk}/delete/", {"post": "yes"})
+
+    assert ModelMatcher.from_catalogue().match("Antminer T99") is None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -23,7 +23,7 @@ LIMITS = {
 
 
 class Command(BaseCommand):
-    help = "Remove readings, roll-ups, upload logs, finished commands and alerts that are older than their limits. Safe to stop and to run again."
+    help = "Remove readings, roll-ups, upload logs, commands and alerts that are older than their limits. Safe to stop and to run again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         for name, what in LIMITS.items():
