@@ -182,7 +182,7 @@ def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "edge_collectors": collector_rows(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),
         "services": service_heartbeats(),
-        "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else [],
+        "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else {},
         "market": market,
         "market_is_on": settings.MARKET_DATA,
         "open_commands": MinerCommand.objects.open().filter(site__in=sites).count(),
@@ -226,9 +226,13 @@ def service_heartbeats() -> list[Heartbeat]:
     return [Heartbeat(name="Redis", level="success", status=_("in use"), at=None, is_timeless=True)]
 
 
-def job_heartbeats(*, now: datetime) -> list[Heartbeat]:
-    """The jobs of the scheduler. One that has not ended for five minutes, or failed, is not well."""
-    return [_job_heartbeat(lease, now=now) for lease in JobLease.objects.order_by("name")]
+def job_heartbeats(*, now: datetime) -> dict[str, list[Heartbeat]]:
+    """The jobs of the scheduler, those "in_trouble" (failed, or never finished) apart from those that are "well"."""
+    jobs = [_job_heartbeat(lease, now=now) for lease in JobLease.objects.order_by("name")]
+    return {
+        "in_trouble": [job for job in jobs if job.level != "success"],
+        "well": [job for job in jobs if job.level == "success"],
+    }
 
 
 def _job_heartbeat(lease: JobLease, *, now: datetime) -> Heartbeat:
