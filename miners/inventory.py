@@ -149,8 +149,10 @@ class _Planner:
             return
         try:
             address = Address.parse(text, default_port=0)
-        except MinerNameError as error:
-            self._refuse(row, "ip_address", str(error))
+        except MinerNameError:
+            self._refuse(
+                row, "ip_address", _('"%(text)s" is neither an IP address nor a host name, with or without a port') % {"text": text}
+            )
             return
         fields["ip_address"] = address.host
         if address.port:

@@ -44,12 +44,21 @@ class PreferencesInline(StackedInline):
     extra = 0
     hide_title = True
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("auth.view_user"))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("auth.change_user"))
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request, obj)
+
 
 class UserForm(UserChangeForm):
     """With the sites of the user, of those that whoever edits may see; others stay as they are."""
 
     sites = forms.ModelMultipleChoiceField(
-        label=gettext_lazy("sites"),
+        label=gettext_lazy("Sites"),
         queryset=Site.objects.none(),
         required=False,
         widget=UnfoldAdminSelectMultipleWidget,

@@ -106,7 +106,7 @@ def _progress(kept: InventoryImport) -> dict[str, Any]:
 def _counts(plan: ImportPlan) -> list[tuple[str, int, str]]:
     return [
         (_("new"), len(plan.create), "success"),
-        (_("changed"), len(plan.update), "info"),
+        (_("updated"), len(plan.update), "info"),
         (_("unchanged"), plan.unchanged, "default"),
         (_("left out"), plan.refused_rows, "danger"),
     ]

@@ -17,8 +17,8 @@ from tests.web import ROOT
 
 pytestmark = pytest.mark.once
 
-APPS = ("commands", "hashinsight", "market", "miners", "preferences", "resilience", "sites", "telemetry")
-CALLS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
+APPS = ("commands", "hashinsight", "market", "miners", "people", "preferences", "resilience", "sites", "telemetry")
+CALLS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
 IN_TEMPLATE = re.compile(r"""(?<![A-Za-z])(?:n?gettext|_)\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 DJANGO = Path(django.__file__).parent
 OWN, UNFOLD = ROOT / "locale", ROOT / "locale" / "unfold"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
 from django.test import Client
 from django_q.models import OrmQ
 
@@ -66,7 +65,7 @@ def test_preview_says_what_is_new_changed_unchanged_and_wrong_and_stores_nothing
     page = operator.get(upload(operator, site, CSV).url).content.decode()
 
     assert "<strong>1</strong> new" in page
-    assert "<strong>1</strong> changed" in page
+    assert "<strong>1</strong> updated" in page
     assert "<strong>1</strong> unchanged" in page
     assert "<strong>1</strong> left out" in page
     assert '<span class="hi-muted">rack:</span> <del>R1</del> → <ins>R2</ins>' in page
@@ -232,7 +231,7 @@ def test_operator_imports_a_file_with_an_error_and_watches_it(live_web: WebServe
     page.click("button:has-text('Import')")
     page.wait_for_selector("#import-progress")
 
-    call_command("qcluster", run_once=True)
+    run_import(InventoryImport.objects.get().pk)
 
     page.wait_for_selector("#import-progress a.hi-primary")
     assert page.get_attribute("[role=progressbar]", "aria-valuenow") == "100"

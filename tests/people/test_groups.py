@@ -224,7 +224,7 @@ def test_even_an_administrator_does_it_at_their_own_sites_only(farm, deed):
 
 
 def user_form(user: User, **changed) -> dict[str, object]:
-    inline = {"preference-TOTAL_FORMS": 1, "preference-INITIAL_FORMS": 0, "preference-0-user": user.pk}
+    inline = {"preferences-TOTAL_FORMS": 1, "preferences-INITIAL_FORMS": 0, "preferences-0-user": user.pk}
     return {"username": user.username, "is_active": "on", "is_staff": "on", **inline, **changed}
 
 
@@ -232,14 +232,14 @@ def test_administrator_gives_a_site_a_group_and_a_language(farm):
     ann = make_staff("ann")
     viewer = Group.objects.get(name=VIEWER)
 
-    form = user_form(ann, sites=[farm.pk], groups=[viewer.pk], **{"preference-0-language": "zh-hans"})
+    form = user_form(ann, sites=[farm.pk], groups=[viewer.pk], **{"preferences-0-language": "zh-hans"})
     answer = member_of(ADMINISTRATOR, farm).post(f"/admin/auth/user/{ann.pk}/change/", form)
 
     assert answer.status_code == 302, answer.context_data["adminform"].form.errors
     assert list(ann.sites.all()) == [farm]
     assert list(ann.groups.all()) == [viewer]
     client = Client()
-    client.force_login(ann)
+    client.post("/admin/login/", {"username": "ann", "password": "not a secret"})
     assert 'lang="zh-hans"' in client.get("/admin/sites/site/").content.decode()
 
 
