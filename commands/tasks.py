@@ -52,8 +52,8 @@ def execute_commands() -> str:
 
 
 @leased_job("expire_commands", ttl_s=JOB_S)
-def expire_commands() -> int:
-    return dispatch.expire_due(timezone.now())
+def expire_commands() -> str:
+    return f"{dispatch.expire_due(timezone.now())} expired"
 
 
 @leased_job("advance_batches", ttl_s=90)
@@ -63,5 +63,6 @@ def advance_batches() -> str:
 
 
 @leased_job("verify_commands", ttl_s=JOB_S)
-def verify_commands() -> dict[str, int]:
-    return verification.verify_due(timezone.now())
+def verify_commands() -> str:
+    judged = verification.verify_due(timezone.now())
+    return ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in judged.items()) or "nothing to verify"

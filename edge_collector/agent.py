@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from edge_collector.safety import Guard
 from edge_collector.sightings import learn
 from edge_collector.spool import Spool
 from edge_collector.status import StatusPage
+from edge_collector.store import is_full
 from edge_collector.uplink import Uplink
 
 log = EventLog(__name__)
@@ -92,7 +94,9 @@ class Agent:
         if self.config.commands.enabled:
             self.crew.start("command polls", lambda: self.desk.run_polls(stop))
             self.crew.start("command answers", lambda: self.desk.run_answers(stop))
-        stop.wait()
+        # A signal may wake another thread than this one, and its handler runs here alone: so this wait is never a long one.
+        while not stop.wait(0.5):
+            pass
         if page:
             page.close()
         return self._end()
@@ -199,9 +203,13 @@ class Agent:
     def _keep_house(self) -> None:
         """Merge what waits, and give back the disk's space, a little at a time."""
         while not self.crew.stop.wait(min(_HOUSEKEEPING_S, self.config.loop.interval_s)):
-            while self.spool.merge_some() and not self.crew.stop.is_set():
-                pass
-            self.spool.give_back_space()
+            try:
+                while self.spool.merge_some() and not self.crew.stop.is_set():
+                    pass
+                self.spool.give_back_space()
+            except sqlite3.OperationalError as error:
+                if not is_full(error):
+                    raise  # a full disk is the spool's to see to, with the next round
 
     def _end(self) -> int:
         for bell in (self.uplink.live_bell, self.uplink.backlog_bell):
@@ -210,7 +218,8 @@ class Agent:
         if self.crew.is_broken:
             return 1
         self.outbox.put("stopped", f"edge-collector {__version__} stopped")
-        self.reporter.send_events()
+        if not self.uplink.state.problem:
+            self.reporter.send_events()
         log.info("stopped", waiting=self.spool.depth().records)
         return 0
 

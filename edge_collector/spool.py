@@ -27,6 +27,7 @@ from edge_collector.store import is_full, open_file, transaction
 
 log = EventLog(__name__)
 
+BALLAST = "ballast"
 HELD_BYTES = 32_000_000
 """What is held in memory while the disk is full."""
 _RECOVERS_AFTER = 20
@@ -51,9 +52,9 @@ class Spool:
         self._full_ones = 0
         self._clock = clock
         self.lock = threading.RLock()
-        self.db, self.damaged = open_file(path)
+        self.db, self.damaged = _opened(path)
         self._shelf = Shelf(self.db, max_bytes=max_bytes, max_age_s=max_age_s)
-        self._ballast = Ballast(path.with_name("ballast"))
+        self._ballast = Ballast(path.with_name(BALLAST))
         self._taken: dict[int, Batch] = {}
         self._held: dict[int, Batch] = {}
         self._owed: list[Batch] = []
@@ -265,3 +266,12 @@ class Spool:
     def last_acked_seq(self) -> int | None:
         with self.lock:
             return self._shelf.number("last_acked_seq")
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """A full disk does not even have the room that SQLite takes to open a file: then the ballast goes first."""
+    try:
+        return open_file(path)
+    except sqlite3.OperationalError:
+        path.with_name(BALLAST).unlink(missing_ok=True)
+        return open_file(path)

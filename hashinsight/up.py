@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 from django.conf import settings
@@ -52,6 +53,7 @@ def prepare(say: Callable[[str], object]) -> None:
     except OperationalError as error:
         reason = str(error).strip().splitlines()[0]
         raise CannotStart(f"The database cannot be used: {reason}. Check DATABASE_URL and that the database server runs.") from None
+    call_command("ensure_partitions", stdout=StringIO())
     schedules.sync(now=timezone.now())
     add_missing_models()
     if not settings.DEBUG:

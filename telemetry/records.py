@@ -7,7 +7,7 @@ in place by `telemetry.settling`. Empty text and everything derived are `telemet
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -69,10 +69,14 @@ class Record(Reading, kw_only=True, forbid_unknown_fields=True):
     miner_key: str | None = None
     source_seq: int | None = None
 
+    doubtful: ClassVar[frozenset[str]] = frozenset({"fan_speeds", "temperature_chips"})
+    """Lists in which counts may stand among the readings."""
+
 
 class CleanRecord(Record, kw_only=True, forbid_unknown_fields=True):
     """A record whose lists need no second look, which the decoder finds out in passing."""
 
+    doubtful: ClassVar[frozenset[str]] = frozenset()
     temperature_chips: Annotated[list[Annotated[float, Meta(ge=COUNTS_BELOW, le=HOTTEST)]], Meta(max_length=100)] | None = None
     fan_speeds: Annotated[list[Annotated[int, Meta(ge=COUNTS_BELOW, le=FASTEST_FAN_RPM)]], Meta(max_length=20)] | None = None
 

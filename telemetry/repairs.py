@@ -165,9 +165,9 @@ def _reader_of(hint: Any) -> Reader:
     return BY_TYPE[hint]
 
 
-READERS: dict[str, Reader] = {
-    name: _reader_of(hint) for name, hint in get_type_hints(Record, include_extras=True).items() if not name.startswith("__")
-} | {"miner_id": identity, "worker_id": identity}
+_HINTS = get_type_hints(Record, include_extras=True)
+READERS: dict[str, Reader] = {name: _reader_of(_HINTS[name]) for name in Record.__struct_fields__}
+READERS |= {"miner_id": identity, "worker_id": identity}
 
 
 def repaired(raw: Mapping[str, Any]) -> Record:

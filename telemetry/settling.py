@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from telemetry.records import COLDEST, COUNTS_BELOW, FASTEST_FAN_RPM, HOTTEST, UNSTAMPED, CleanRecord, Record, RecordRefused
+from telemetry.records import COLDEST, COUNTS_BELOW, FASTEST_FAN_RPM, HOTTEST, UNSTAMPED, Record, RecordRefused
 
 EARLIEST_YEAR = 2009
 """The first Bitcoin block: nothing was mined before it, so an older time is a clock that was never set."""
@@ -124,25 +124,24 @@ def _forget_unknown_zeros(record: Record) -> None:
         record.uptime_seconds = None
 
 
-def _has_lists(record: Record) -> bool:
-    return not isinstance(record, CleanRecord)
+def _has_doubtful_fans(record: Record) -> bool:
+    return "fan_speeds" in record.doubtful and bool(record.fan_speeds)
 
 
-def _settle_lists(record: Record) -> None:
-    if record.fan_speeds:
-        _settle_fans(record, record.fan_speeds)
-    if record.temperature_chips:
-        _settle_chips(record, record.temperature_chips)
-
-
-def _settle_fans(record: Record, fans: list[int]) -> None:
+def _settle_fans(record: Record) -> None:
     """Drop the number of fans that stands among their speeds (no fan turns at 1 to 9 rpm) and what no fan can turn at."""
+    fans = record.fan_speeds or []
     if min(fans) < COUNTS_BELOW or max(fans) > FASTEST_FAN_RPM:
         record.fan_speeds = [rpm for rpm in fans if rpm == 0 or COUNTS_BELOW <= rpm <= FASTEST_FAN_RPM]
 
 
-def _settle_chips(record: Record, reported: list[float]) -> None:
+def _has_doubtful_chips(record: Record) -> bool:
+    return "temperature_chips" in record.doubtful and bool(record.temperature_chips)
+
+
+def _settle_chips(record: Record) -> None:
     """Drop the number of chips that stands among their temperatures, and correct the figures the agent computed with it."""
+    reported = record.temperature_chips or []
     if min(reported) >= COUNTS_BELOW and max(reported) <= HOTTEST:
         return
     chips = _chip_temperatures(reported)
@@ -169,6 +168,7 @@ _RULES: Sequence[tuple[Callable[[Record], bool], Callable[[Record], None]]] = (
     (_has_aliases, _settle_aliases),
     (_has_unknown_words, _forget_unknown_words),
     (_has_zeros, _forget_unknown_zeros),
-    (_has_lists, _settle_lists),
+    (_has_doubtful_fans, _settle_fans),
+    (_has_doubtful_chips, _settle_chips),
 )
 """Whether a rule concerns a record, and the rule. In this order: an alias may bring a zero."""

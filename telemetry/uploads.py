@@ -1,7 +1,7 @@
 """Turns the unpacked body of an upload into readings and a list of the records that were refused.
 
-Several ways lead to the same model, the fastest first: the whole body in one go; record by record, typed; record by record, repaired. A bad
-record never costs its batch.
+Records that the decoder could not make all at once are made one by one, typed if their types are right and repaired if not. A bad record
+never costs its batch.
 """
 
 from __future__ import annotations
@@ -15,45 +15,16 @@ from typing import Any
 import msgspec
 
 from resilience.bodies import BodyRefused, BodyTooLarge, EncryptedBody, load_json
+from telemetry.decoding import Envelope, decode
 from telemetry.readings import RecordError
-from telemetry.records import CleanRecord, Record, RecordRefused
+from telemetry.records import Record, RecordRefused
 from telemetry.repairs import READERS, is_storable, moment, repaired, text, whole
 from telemetry.settling import EARLIEST_YEAR, settle
+from telemetry.tolerance import count_unknown, read_numbers
 
 OBJECTS_PER_RECORD = 40
 VALUES_PER_RECORD = 400
 """Far more than any record has (10 boards, 120 list entries, 40 fields): more is an attack on memory."""
-
-
-class Envelope(msgspec.Struct):
-    """What stands around the records. Nothing here is worth a refused batch, so nothing has a type."""
-
-    device_id: Any = None
-    zone_id: Any = None
-    site_id: Any = None
-    mode: Any = None
-    timestamp: Any = None
-    sent_at: Any = None
-    collected_at: Any = None
-    source_seq_start: Any = None
-    source_seq_end: Any = None
-    source_epoch: Any = None
-    payload_enc: Any = None
-
-
-class CleanEnvelope(Envelope):
-    records: list[CleanRecord] | None = None
-    miners: list[CleanRecord] | None = None
-
-
-class StrictEnvelope(Envelope):
-    records: list[Record] | None = None
-    miners: list[Record] | None = None
-
-
-class RawEnvelope(Envelope):
-    records: list[msgspec.Raw] | None = None
-    miners: list[msgspec.Raw] | None = None
 
 
 class TolerantRecord(Record, kw_only=True, forbid_unknown_fields=False):
@@ -78,28 +49,6 @@ class Batch:
     sequence_epoch: str = ""
 
 
-class _Form:
-    """One way to decode the records of all three body forms."""
-
-    def __init__(self, record: Any, envelope: type[Envelope]) -> None:
-        self._list = msgspec.json.Decoder(list[record], strict=False)
-        self._envelope = msgspec.json.Decoder(envelope, strict=False)
-
-    def decode(self, body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]] | None:
-        """None when the body does not have this form."""
-        try:
-            if body.lstrip()[:1] == b"[":
-                return Envelope(), self._list.decode(body)
-            envelope: Any = self._envelope.decode(body)
-        except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors, bad UTF-8 as well
-            return None
-        records = envelope.records if envelope.records is not None else envelope.miners
-        return None if records is None else (envelope, records)
-
-
-_clean = _Form(CleanRecord, CleanEnvelope)
-_strict = _Form(Record, StrictEnvelope)
-_raw = _Form(msgspec.Raw, RawEnvelope)
 _known = msgspec.json.Decoder(Record, strict=False)
 _names = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _tolerant = msgspec.json.Decoder(TolerantRecord, strict=False)
@@ -108,7 +57,7 @@ _tolerant = msgspec.json.Decoder(TolerantRecord, strict=False)
 def parse_batch(body: bytes | bytearray, *, received_at: datetime, max_records: int) -> Batch:
     """`body` is UTF-8. Raises BodyRefused when the batch as a whole can't be read."""
     _check_size(body, max_records)
-    envelope, records = _decode(body)
+    envelope, records = decode(body)
     if envelope.payload_enc:
         raise EncryptedBody("Encrypted payloads are not supported: TLS protects the upload. Send the records themselves.")
     if len(records) > max_records:
@@ -124,27 +73,6 @@ def _check_size(body: bytes | bytearray, max_records: int) -> None:
         raise BodyTooLarge(f"The body has more values than {max_records:,} records can hold.")
 
 
-def _decode(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
-    if b"\\" in body and b"\\u0000" in body:  # well typed, and yet no database stores it
-        return _decode_loosely(body)
-    return _clean.decode(body) or _strict.decode(body) or _raw.decode(body) or _decode_loosely(body)
-
-
-def _decode_loosely(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
-    document = load_json(body)
-    if isinstance(document, list):
-        return Envelope(), document
-    if not isinstance(document, dict):
-        raise BodyRefused("Expected a JSON array of records, or an object with them under 'records' or 'miners'.")
-    envelope = Envelope(**{name: document.get(name) for name in Envelope.__struct_fields__})
-    records = next((document[name] for name in ("records", "miners") if isinstance(document.get(name), list)), None)
-    if records is None and envelope.payload_enc:
-        records = []
-    if records is None:
-        raise BodyRefused("The object has no list under 'records' or 'miners'.")
-    return envelope, records
-
-
 def _settle_all(batch: Batch, records: Sequence[Any], *, sent_at: datetime) -> None:
     typed: list[Record] = []
     indexes: list[int] = []
@@ -155,7 +83,9 @@ def _settle_all(batch: Batch, records: Sequence[Any], *, sent_at: datetime) -> N
             batch.errors.append(RecordError(index, refusal.field, refusal.reason))
         else:
             indexes.append(index)
-    refused = settle(typed, sent_at=sent_at)
+    batch.ignored_fields += count_unknown(typed)
+    refused = read_numbers(typed)
+    refused = settle(typed, sent_at=sent_at) | refused
     batch.errors += [RecordError(indexes[position], refusal.field, refusal.reason) for position, refusal in refused.items()]
     batch.errors.sort(key=attrgetter("index"))
     batch.readings = [record for position, record in enumerate(typed) if position not in refused] if refused else typed

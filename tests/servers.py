@@ -209,7 +209,7 @@ class PostgreSQLServer(Server):
         super().__init__(directory)
         self._password = secrets.token_urlsafe(12)
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-        self._programs = self._install()
+        self.programs = self._install()
         self._make_cluster()
 
     def url(self, database: str = "postgres") -> str:
@@ -236,7 +236,7 @@ class PostgreSQLServer(Server):
         data.mkdir(mode=0o700)
         for path in (self.directory, data, password_file):
             self._give_away(path)
-        command = [self._programs / "initdb", "-D", data, "-U", self.user, "-A", "password", "--pwfile", password_file, "--no-locale"]
+        command = [self.programs / "initdb", "-D", data, "-U", self.user, "-A", "password", "--pwfile", password_file, "--no-locale"]
         made = self._popen([*map(str, command), "--encoding=UTF8", "--no-sync"], output=subprocess.PIPE)
         output, _ = made.communicate(timeout=START_TIMEOUT_S)
         if made.returncode:
@@ -263,7 +263,7 @@ class PostgreSQLServer(Server):
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
         options = {**self.options, "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        return self._popen([str(self._programs / "postgres"), "-D", str(self.directory / "data"), *settings], output=log)
+        return self._popen([str(self.programs / "postgres"), "-D", str(self.directory / "data"), *settings], output=log)
 
     def _popen(self, command: list[str], *, output: int) -> subprocess.Popen[bytes]:
         account = self._account

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Max, Q, QuerySet
 
-from alerts.evaluation.grouping import Container, Place, host_of, totals_of
+from alerts.evaluation.grouping import Container, Place, host_of, subnet_of, totals_of
 from alerts.models import Alert, AlertRule, Condition, Silence
 from miners.models import STALE_INTERVALS, Miner
 from sites.models import Collector, Site
@@ -112,7 +112,9 @@ class Ground:
         """Where each enabled miner of the site stands; read once an evaluation, and only for sites that need it."""
         if site not in self._places:
             rows = self.all_miners().filter(site=site).order_by().values_list("pk", "zone", "rack", "ip_address", "live__pool_url")
-            self._places[site] = {pk: Place(site, zone, rack, address, host_of(url)) for pk, zone, rack, address, url in rows.iterator()}
+            alike: dict[Place, Place] = {}
+            found = ((pk, Place(site, zone, rack, subnet_of(address), host_of(url))) for pk, zone, rack, address, url in rows.iterator())
+            self._places[site] = {pk: alike.setdefault(place, place) for pk, place in found}
         return self._places[site]
 
     def totals(self, site: int, rule: AlertRule, kinds: tuple[str, ...]) -> Counter[Container]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -16,12 +16,12 @@ more of the next rack make it the zone's."""
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one miner stands and hangs. Empty: not known, and then part of no such group."""
+    """Where miners stand and hang. Empty: not known, and then part of no such group. All of a rack's miners share one."""
 
     site: int
     zone: str = ""
     rack: str = ""
-    address: str = ""
+    subnet: str = ""
     pool: str = ""
 
 
@@ -55,24 +55,24 @@ class Bar:
         return Bar(from_miners=max(2, self.from_miners // 2), percent=self.percent / 2)
 
 
-def containers_of(place: Place, kinds: Sequence[str]) -> Iterable[Container]:
-    """The containers of these kinds that the place lies in."""
+@lru_cache(maxsize=65_536)
+def containers_of(place: Place, kinds: tuple[str, ...]) -> tuple[Container, ...]:
+    """The containers of these kinds that the place lies in. A farm has few places beside its miners."""
     keys = {
         "rack": f"{place.zone}/{place.rack}" if place.zone and place.rack else place.rack,
         "zone": place.zone,
-        "subnet": subnet_of(place.address),
+        "subnet": place.subnet,
         "pool": place.pool,
     }
-    for kind in kinds:
-        if kind == "site":
-            yield Container(place.site, kind)
-        elif keys[kind]:
-            yield Container(place.site, kind, keys[kind])
+    found = [(kind, "" if kind == "site" else keys[kind]) for kind in kinds if kind == "site" or keys[kind]]
+    return tuple(Container(place.site, kind, key) for kind, key in found)
 
 
-@lru_cache(maxsize=4_096)
 def subnet_of(address: str) -> str:
     """The /24 of an IPv4 address, the /64 of an IPv6 one; "" for host names."""
+    network, _, last = address.rpartition(".")
+    if last.isdecimal() and network.count(".") == 2:  # a hundred thousand at once: parsing each takes seconds
+        return f"{network}.0/24"
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -88,9 +88,9 @@ def host_of(url: str | None) -> str:
     return (urlsplit(url if "://" in url else f"stratum+tcp://{url}").hostname or "").lower()
 
 
-def totals_of(places: Iterable[Place], kinds: Sequence[str]) -> Counter[Container]:
+def totals_of(places: Iterable[Place], kinds: tuple[str, ...]) -> Counter[Container]:
     """How many miners each container has."""
-    alike = Counter(places)  # places repeat: a rack's miners share theirs but for the address
+    alike = Counter(places)
     totals: Counter[Container] = Counter()
     for place, count in alike.items():
         for container in containers_of(place, kinds):
@@ -99,7 +99,7 @@ def totals_of(places: Iterable[Place], kinds: Sequence[str]) -> Counter[Containe
 
 
 def group(
-    failing: Collection[int], places: Mapping[int, Place], totals: Mapping[Container, int], kinds: Sequence[str], bar: Bar
+    failing: Collection[int], places: Mapping[int, Place], totals: Mapping[Container, int], kinds: tuple[str, ...], bar: Bar
 ) -> list[Group]:
     """The containers that explain most of `failing` at the least cost, each miner in one of them at most; the others stand alone.
 

@@ -209,10 +209,11 @@ class Incidents:
                 alert.details = {**alert.details, "miners_at_most": max(count, alert.details.get("miners_at_most", 0))}
             if not incident.is_over and (silenced := silences.covers(alert, self.ground.silences)) != alert.is_silenced:
                 alert.is_silenced, incident.is_changed = silenced, True
-        new = [incident.alert for incident in self.all if incident.is_new]
-        Alert.objects.bulk_create(new, batch_size=ROWS_AT_ONCE)
-        changed = [incident.alert for incident in self.all if incident.is_changed and not incident.is_new]
-        Alert.objects.bulk_update(changed, _MOVING, batch_size=500)
+        changed = [incident for incident in self.all if incident.is_changed and not incident.is_new]
+        # What is over first: another alert may be about the same container from now on.
+        for over in (True, False):
+            Alert.objects.bulk_update([item.alert for item in changed if item.is_over == over], _MOVING, batch_size=500)
+        Alert.objects.bulk_create([incident.alert for incident in self.all if incident.is_new], batch_size=ROWS_AT_ONCE)
         seen = [item.alert.pk for item in self.all if item.alert.seen_at == self.now and not item.is_new and not item.is_changed]
         for start in range(0, len(seen), ROWS_AT_ONCE):
             Alert.objects.filter(pk__in=seen[start : start + ROWS_AT_ONCE]).update(seen_at=self.now)

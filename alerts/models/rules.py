@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from commands.models import CommandType
 from miners.models import Miner, MinerModel, MinerTag
+from sites.changes import ChangeRecords
 from sites.models import Site
 
 
@@ -98,6 +99,8 @@ class AlertRule(models.Model):
     action_cooldown_minutes = models.PositiveIntegerField(_("once a miner in, min"), default=60)
     action_daily_cap = models.PositiveIntegerField(_("at most a day"), default=20)
 
+    changes = ChangeRecords(m2m_fields=[sites, miner_models, tags])
+
     class Meta:
         ordering = ["kind", "slug"]
         verbose_name = _("alert rule")
@@ -138,6 +141,7 @@ class Silence(models.Model):
     )
 
     objects = SilenceQuerySet.as_manager()
+    changes = ChangeRecords()
 
     class Meta:
         ordering = ["-starts_at"]

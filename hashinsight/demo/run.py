@@ -89,7 +89,8 @@ class Demo:
         fleet = ("--miners", str(self._miners), "--port", str(self._miner_port))
         key_file, url = str(self._world.collector_key), url_of(self._listener)
         miners = Program(name="miners", arguments=("hashinsight.demo.simulator", *fleet))
-        collector = Program(name="collector", arguments=("hashinsight.demo.collector", *fleet, "--url", url, "--key-file", key_file))
+        beside = ("--url", url, "--key-file", key_file, "--folder", str(self._world.collector_folder))
+        collector = Program(name="collector", arguments=("hashinsight.demo.collector", *fleet, *beside))
         web, cluster = up.programs(self._listener, web_workers=WEB_WORKERS, with_cluster=True)
         # A poll before the miners listen would find every one of them offline.
         return [miners, web, replace(cluster, may_start=self._miners_listen), replace(collector, may_start=self._miners_listen)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,11 @@ class World:
         return self.data / "demo-collector-key"
 
     @property
+    def collector_folder(self) -> Path:
+        """What the collector keeps on disk until the server has it."""
+        return self.data / "demo-collector"
+
+    @property
     def log(self) -> Path:
         return self.data / "demo.log"
 
@@ -58,6 +64,7 @@ class World:
     def erase(self) -> None:
         for path in (self.login, self.collector_key, self.log, *self._database_files()):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.collector_folder, ignore_errors=True)
 
     def _database_files(self) -> list[Path]:
         return [self.database.with_name(self.database.name + ending) for ending in ("", "-wal", "-shm")]

@@ -43,20 +43,28 @@ def farm(request: HttpRequest) -> HttpResponse:
     sites = list(Site.objects.visible_to(request.user).active())
     since = min((shown.created_at for shown in sites), default=timezone.now())
     series, start, end = _drawn(request, lambda start, end: farm_series(sites, start=start, end=end), since=since)
-    return _answer(request, with_silent_sites(series), start=start, end=end, zone=timezone.get_current_timezone_name(), name="farm")
+    return _answer(
+        request, with_silent_sites(series), start=start, end=end, zone=timezone.get_current_timezone_name(), name="farm", since=since
+    )
 
 
 def site(request: HttpRequest, pk: int) -> HttpResponse:
     shown = site_or_404(request, pk)
     series, start, end = _drawn(request, lambda start, end: site_series(shown, start=start, end=end), since=shown.created_at)
-    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.timezone, name=shown.code)
+    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.timezone, name=shown.code, since=shown.created_at)
 
 
 def miner(request: HttpRequest, pk: int) -> HttpResponse:
     shown = miner_or_404(request, pk)
     series, start, end = _drawn(request, lambda start, end: miner_series(shown, start=start, end=end), since=shown.created_at)
     return _answer(
-        request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"{shown.site.code}-{shown.miner_id}"
+        request,
+        series,
+        start=start,
+        end=end,
+        zone=own_zone(request) or shown.site.timezone,
+        name=f"{shown.site.code}-{shown.miner_id}",
+        since=shown.created_at,
     )
 
 
@@ -67,7 +75,7 @@ def alert(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404("an alert of this server has no series")
     start, end = _span(request) if "start" in request.GET else around(shown, now=timezone.now())
     series = miner_series(shown.miner, start=start, end=end) if shown.miner else site_series(shown.site, start=start, end=end)
-    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"alert-{pk}")
+    return _answer(request, series, start=start, end=end, zone=own_zone(request) or shown.site.timezone, name=f"alert-{pk}", since=start)
 
 
 def around(alert: Alert, *, now: datetime) -> tuple[datetime, datetime]:
@@ -119,12 +127,14 @@ def with_silent_sites(series: Series) -> Series:
     return replace(series, points=points, coverage=samples / expected if expected else series.coverage)
 
 
-def _answer(request: HttpRequest, series: Series, *, start: datetime, end: datetime, zone: str, name: str) -> HttpResponse:
-    drawing = _drawing(series, start=start, end=end, zone=zone)
+def _answer(request: HttpRequest, series: Series, *, start: datetime, end: datetime, zone: str, name: str, since: datetime) -> HttpResponse:
+    drawing = _drawing(series, start=start, end=end, zone=zone, since=since)
     return csv_of(drawing, name=name) if request.GET.get("format") == "csv" else JsonResponse(drawing)
 
 
-def _drawing(series: Series, *, start: datetime, end: datetime, zone: str) -> dict[str, Any]:
+def _drawing(series: Series, *, start: datetime, end: datetime, zone: str, since: datetime) -> dict[str, Any]:
+    """What charts.js draws. Coverage is None where nothing was owed yet: before `since`, with no reading."""
+    begun = int((since - series.step).timestamp())
     grid = _grid(start, end, series.step)
     points = {int(point.timestamp.timestamp()): point for point in series.points}
     rows = [points.get(moment) for moment in grid]
@@ -134,7 +144,9 @@ def _drawing(series: Series, *, start: datetime, end: datetime, zone: str) -> di
         "timezone": zone,
         "time_label": _("Time"),
         "timestamps": grid,
-        "coverage": [round(point.coverage, 3) if point else 0 for point in rows],
+        "coverage": [
+            round(point.coverage, 3) if point else 0 if moment > begun else None for moment, point in zip(grid, rows, strict=True)
+        ],
         "coverage_text": _("%(percent)s of the readings are there") % {"percent": units.percent(series.coverage * 100)}
         if series.coverage is not None
         else "",

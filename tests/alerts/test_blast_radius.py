@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from alerts import lifecycle
@@ -183,13 +185,36 @@ def test_what_was_offline_before_the_collector_fell_silent_stays_so(farm):
     assert Alert.objects.get().details["not_heard_since"]
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_comes_and_goes_each_miner_is_in_one_alert_and_each_alert_has_its_miners(farm, seed):
+    only_rule(RuleKind.TEMPERATURE_HIGH, threshold=90)
+    racks = [farm.add_rack(zone, f"R{number}", 5) for zone in "AB" for number in range(1, 4)]
+    everybody, chance = [str(miner) for rack in racks for miner in rack], random.Random(seed)
+    hot: set[str] = set()
+    for _ in range(40):
+        some = chance.choice([everybody, [str(miner) for miner in chance.choice(racks)], chance.sample(everybody, 3)])
+        hot = hot | set(some) if chance.random() < 0.5 else hot - set(some)
+        farm.well(everybody)
+        farm.set(hot, temperature_max=99.0)
+        farm.run(1)
+        present = AlertMember.objects.filter(left_at=None).values_list("alert", "alert__resolved_at", "miner__miner_id")
+        assert sorted(name for _, _, name in present) == sorted(hot)
+        assert {resolved for _, resolved, _ in present} <= {None}
+        assert {alert for alert, _, _ in present} == set(Alert.objects.open().values_list("pk", flat=True))
+        for alert in Alert.objects.open():
+            assert alert.member_count == alert.members.filter(left_at=None).count()
+            if alert.scope == Alert.Scope.RACK:
+                inside = alert.members.filter(left_at=None).values_list("miner__zone", "miner__rack")
+                assert {f"{zone}/{rack}" for zone, rack in inside} == {alert.scope_key}
+
+
 def _racks(*failing: int) -> tuple[list[int], dict[int, Place]]:
     """Racks of ten, the first so many of each of which fail."""
     places, bad = {}, []
     for rack, count in enumerate(failing):
         for number in range(10):
             miner = rack * 10 + number
-            places[miner] = Place(site=1, zone="A", rack=f"R{rack}", address=f"10.0.{rack}.{number}")
+            places[miner] = Place(site=1, zone="A", rack=f"R{rack}", subnet=f"10.0.{rack}.0/24")
             bad += [miner] if number < count else []
     return bad, places
 

@@ -32,6 +32,8 @@ from tests.web import ROOT
 
 RECOVERY_S = 60.0
 """So long after the end of a fault everything works again, by itself."""
+START_S = 180.0
+"""The first start also migrates, and hashes and compresses the static files."""
 SLOW = "HASHINSIGHT_SLOW" in os.environ
 PROCESSES = Path(__file__).parent / "processes"
 MINERS, SILENT_SHARE = 20, 0.1
@@ -78,7 +80,7 @@ class Farm:
         self.up = Supervised("up", self.environment, self.disk / "data", "--web-workers", "2", web_workers=2)
         self.up.log = self.directory / "up.log"
         stack.enter_context(self.up)
-        self.up.wait_until_complete()
+        wait_until(self.up.is_complete, timeout_s=START_S, what="all processes, and only those")
         found = self._settle([(spec.miner_id, spec.host, spec.port) for spec in specs])
         stack.callback(self._end, self._poll_often())
         self.session_cookie = {"sessionid": found["session"]}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from edge_collector.batch import record_line
+from edge_collector.outbox import Outbox
 from edge_collector.spool import Spool
 from tests.edge_collector.makers import make_spool, readings_of
 
@@ -50,7 +51,25 @@ def main() -> None:
     keep(spool, "free")
     said["held_when_free"] = spool.depth().held
     said["kept"] = sorted({name.partition(" ")[0] for name, _ in readings_of(spool)})
+    spool.close()
+    said["restarts"] = restart_on_full_disk(folder)
     sys.stdout.write(json.dumps(said))
+
+
+def restart_on_full_disk(folder: Path) -> str:
+    """What a second start on a disk without any room left, in a folder of its own, still takes and sends."""
+    place = folder / "second"
+    spool = make_spool(place)
+    keep(spool, "before")
+    Outbox(spool).put("started", "hello")
+    spool.close()
+    fill(folder / "other")
+    again = make_spool(place)
+    outbox = Outbox(again)
+    outbox.put("started", "again")
+    keep(again, "after")
+    kept = {name.partition(" ")[0] for name, _ in readings_of(again)}
+    return f"{sorted(kept)} {len(outbox.take())}"
 
 
 def keep(spool: Spool, name: str) -> None:

@@ -180,11 +180,8 @@ def test_proxy_of_the_environment_is_taken_and_its_exceptions_kept(tmp_path, pro
 
 
 def test_proxy_that_refuses_is_named(tmp_path):
-    with (
-        OddServer() as server,
-        linked(tmp_path, "https://farm.example", proxy=server.url) as link,
-        pytest.raises(LinkError, match=r"127\.0\.0\.1"),
-    ):
+    refused = pytest.raises(LinkError, match=r"127\.0\.0\.1")
+    with OddServer() as server, linked(tmp_path, "https://farm.example", proxy=server.url) as link, refused:
         link.get(STATUS)
 
 

@@ -97,3 +97,4 @@ def test_disk_that_others_filled_leaves_the_newest_in_memory_until_there_is_room
     assert said["after_acknowledgement"] == 0
     assert said["held_when_free"] == 0
     assert {"still-full", "free"} <= set(said["kept"])
+    assert said["restarts"] == "['after', 'before'] 2"

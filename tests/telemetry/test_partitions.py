@@ -9,7 +9,9 @@ import psycopg2
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.utils import timezone
 
+from hashinsight import up
 from telemetry import partitions
 from telemetry.models import MinerTelemetryHistory
 from tests.telemetry.farm import NOON, make_site, minute, reading, store, wait_until
@@ -217,6 +219,16 @@ def test_ensure_leaves_a_plain_table_alone(history_without_partitions):
     assert [name for name in partitions.ensure(NOON) if name.startswith(HISTORY)] == []
     store(make_site(), reading())
     assert MinerTelemetryHistory.objects.count() == 1
+
+
+def test_starting_the_server_makes_the_partitions_of_the_next_days(settings, clean_partitions):
+    settings.DEBUG = True  # otherwise a start collects static files as well
+    today = timezone.now().astimezone(UTC).date()
+    days_ahead = [f"{HISTORY}_{today + timedelta(days=ahead):%Y%m%d}" for ahead in range(3)]
+    for name in days_ahead:
+        execute(f"DROP TABLE IF EXISTS {name}")
+    up.prepare(lambda line: None)
+    assert set(days_ahead) <= set(names())
 
 
 def test_the_command_partitions_what_is_plain(history_without_partitions, capsys):

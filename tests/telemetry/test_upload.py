@@ -256,6 +256,26 @@ def test_unknown_fields_are_ignored_and_counted(collector):
     assert (answer.data["processed"], answer.data["ignored_fields"], answer.data["errors"]) == (2, 3, [])
 
 
+@pytest.mark.parametrize("known", [{"hashrate_ghs": 5}, {"hashrate_ghs": " 5.0 "}, {"online": "yes", "hashrate_ghs": 5}])
+@pytest.mark.parametrize("unknown", [{"voltage": 12}, {"`odd` name\n": None}, {f"field {number}": number for number in range(25)}])
+def test_unknown_fields_are_counted_wherever_they_stand_and_cost_nothing_else(collector, known, unknown):
+    answer = collector.send([{"miner_id": "m1"}, {"miner_id": "m2", **known, **unknown}, {"miner_id": "m3", **unknown}])
+
+    assert (answer.data["processed"], answer.data["ignored_fields"], answer.data["errors"]) == (3, 2 * len(unknown), [])
+    assert live("m2").hashrate_ghs == 5
+
+
+def test_a_number_in_text_that_breaks_a_bound_refuses_its_record_alone(collector):
+    answer = collector.send(
+        [{"miner_id": "m1", "hashrate_ghs": " 5,000.5 ", "frequency_avg": "?"}, {"miner_id": "m2", "temperature_max": " 151 "}]
+    )
+
+    assert [(error["index"], error["field"], error["reason"]) for error in answer.data["errors"]] == [
+        (1, "temperature_max", "must be at most 150")
+    ]
+    assert (live("m1").hashrate_ghs, live("m1").frequency_avg) == (5000.5, None)
+
+
 def test_zero_that_means_unknown_is_not_stored_as_zero(collector):
     zeros = {
         "power_consumption": 0.0,

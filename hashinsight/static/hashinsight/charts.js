@@ -23,7 +23,7 @@
       stroke,
       width: line.expected ? 1.25 : 1.75,
       dash: line.expected ? [6, 5] : undefined,
-      points: { show: line.expected ? false : undefined, size: 4 },
+      points: line.expected ? { show: false } : { size: 4 }, // shown where they stand apart
       value: (plot, value) => (value === null || value === undefined ? "–" : `${value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 2 })} ${unit}`),
     };
   }
@@ -59,7 +59,7 @@
       plot.ctx.save();
       plot.ctx.fillStyle = css("--hi-stale");
       data.timestamps.forEach((moment, index) => {
-        const missing = 1 - data.coverage[index];
+        const missing = data.coverage[index] === null ? 0 : 1 - data.coverage[index]; // null: nothing was owed yet
         const from = Math.max(left, plot.valToPos(moment, "x", true));
         const to = Math.min(left + width, plot.valToPos(Math.min(moment + step, data.end), "x", true));
         if (missing < 0.1 || to <= from) return;

@@ -5,6 +5,7 @@
   /* --- Live parts: [data-refresh] names an address whose [data-part] elements replace those of the same id, in place. --- */
 
   function morph(shown, fresh) {
+    if (shown.nodeName === "DETAILS") fresh.open = shown.open; // what somebody unfolded stays so
     if (shown.isEqualNode(fresh)) return;
     const sameShape = shown.nodeName === fresh.nodeName && shown.childNodes.length === fresh.childNodes.length;
     if (!sameShape || shown.nodeType !== Node.ELEMENT_NODE) {
