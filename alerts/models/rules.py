@@ -91,7 +91,10 @@ class AlertRule(models.Model):
         help_text=_("So many miners of a rack, zone, subnet, pool or site together are one alert."),
     )
     group_percent = models.PositiveSmallIntegerField(
-        _("one alert from, % of them"), default=50, validators=[MinValueValidator(1), MaxValueValidator(100)]
+        # xgettext:no-python-format
+        _("one alert from, % of them"),
+        default=50,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
     )
 
     action = models.CharField(_("action"), max_length=20, choices=CommandType.choices, blank=True)

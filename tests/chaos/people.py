@@ -18,6 +18,7 @@ import requests
 
 Reading = tuple[str, datetime]
 PATIENCE_S = 10.0
+REPLAYED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Person(threading.Thread):
 
 
 class Collector(Person):
-    """A collector with a spool: each turn a batch of new readings, and up to two that were not acknowledged, the oldest first."""
+    """A collector with a spool: each turn a batch of new readings, and the oldest of those that were not acknowledged."""
 
     def __init__(self, url: str, *, key: str, miners: int = 20) -> None:
         super().__init__(url)
@@ -85,7 +86,7 @@ class Collector(Person):
 
     def turn(self, session: requests.Session) -> None:
         self.spool.append(self._batch())
-        for batch in [self.spool[-1], *self.spool[:2]]:
+        for batch in [self.spool[-1], *self.spool[:REPLAYED]]:
             if batch in self.spool and not self._send(session, batch):
                 return
 

@@ -37,8 +37,9 @@ def test_postgresql_hung(farm: Farm) -> None:
         stay_broken(3)
         farm.database.resume()
 
-    assert farm.upload_statuses(fault) <= {200, 503}
-    assert farm.page_statuses(fault) <= {200, 503}
+    # 0: who asked has given up before the server has, which waits for a statement up to 35 s.
+    assert farm.upload_statuses(fault) <= {0, 200, 503}
+    assert farm.page_statuses(fault) <= {0, 200, 503}
 
 
 def test_redis_stopped(farm: Farm) -> None:
