@@ -13,7 +13,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
@@ -26,6 +26,7 @@ from alerts.models import Alert, ChannelReceiver, Delivery, DeliveryState, Escal
 from alerts.scoping import OwnSitesAdmin, of_own_sites
 from alerts.wording import headline
 from sites.models import Site
+from sites.recorded import RecordedAdmin
 from sites.scoping import LimitedCountPaginator, ReadOnly
 from telemetry import units
 
@@ -35,6 +36,9 @@ DELIVERY_COLOURS = {
     DeliveryState.FAILED: "warning",
     DeliveryState.GIVEN_UP: "danger",
 }
+
+
+NEW_ADDRESS = gettext_noop("new address")
 
 
 class ReceiverInline(TabularInline):
@@ -61,7 +65,7 @@ class ChannelAdmin(OwnSitesAdmin):
     list_display = ["name", "kind", "target", "is_enabled", "minimum_severity", "where", "hours", "health", "last_sent"]
     list_filter = [["kind", ChoicesDropdownFilter], "is_enabled"]
     search_fields = ["name", "target"]
-    filter_horizontal = ["sites"]
+    autocomplete_fields = ["sites"]
     readonly_fields = ["kind", "target", "last_sent_at", "failing_since", "last_error"]
     inlines = [ReceiverInline]
     fieldsets = [
@@ -84,6 +88,11 @@ class ChannelAdmin(OwnSitesAdmin):
         may = self.has_change_permission(request)
         answer: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_test": may})
         return answer
+
+    def save_model(self, request: HttpRequest, obj: NotificationChannel, form: Any, change: bool) -> None:
+        if change and form.cleaned_data.get("url"):
+            obj._change_reason = NEW_ADDRESS  # type: ignore[attr-defined]  # what the history shows in place of the secret
+        super().save_model(request, obj, form, change)
 
     def send_test(self, request: HttpRequest, pk: int) -> HttpResponse:
         channel = get_object_or_404(self.get_queryset(request), pk=pk)
@@ -127,7 +136,7 @@ def _seconds_since(moment: Any) -> float:
 
 
 @admin.register(EscalationStep)
-class EscalationStepAdmin(ModelAdmin):
+class EscalationStepAdmin(RecordedAdmin):
     list_display = ["__str__", "after_minutes", "channel", "minimum_severity", "is_enabled"]
     list_select_related = ["channel"]
     empty_text = _("Nobody else is told when an alert is not acknowledged. A step says whom, and after how many minutes.")

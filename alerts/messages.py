@@ -18,6 +18,7 @@ from alerts.wording import describe, headline
 
 LISTED = 20
 """Alerts named in one message; chats cut long ones off."""
+LISTED_FOR_MACHINES = 1_000
 RESOLVED = "resolved"
 Kind = AlertEvent.Kind
 
@@ -27,7 +28,7 @@ def compose(deliveries: Sequence[Delivery], *, language: str) -> Message:
     news = _newest([delivery.event for delivery in deliveries])
     with translation.override(language):
         title, body = _at_length(news[0]) if len(news) == 1 else _as_list(news)
-        return Message(title=title, body=body, level=_level(news), alerts=[_for_machines(event) for event in news])
+        return Message(title=title, body=body, level=_level(news), alerts=[_for_machines(event) for event in news[:LISTED_FOR_MACHINES]])
 
 
 def trial_message(channel: NotificationChannel, *, language: str) -> Message:

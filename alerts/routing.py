@@ -72,12 +72,20 @@ def _reachable(channel: NotificationChannel) -> list[ChannelReceiver]:
     return [receiver for receiver in channel.receivers.all() if receiver.user.is_active and receiver.user.email]
 
 
-@transaction.atomic
 def route(*, now: datetime) -> int:
-    """Make deliveries of the events that nobody has routed yet; how many were made."""
+    """Make deliveries of the events that nobody has routed yet; how many were made. A storm is taken in committed pieces."""
+    made = 0
+    while (piece := _route_some(now=now)) is not None:
+        made += piece
+    return made
+
+
+@transaction.atomic
+def _route_some(*, now: datetime) -> int | None:
+    """None when the outbox is empty."""
     events = list(_outbox())
     if not events:
-        return 0
+        return None
     told = _told({event.alert_id for event in events})
     known = routes()
     made: list[Delivery] = []

@@ -21,6 +21,7 @@ from alerts.models import Alert, AlertAction, AlertRule, Severity, Silence
 from alerts.scoping import OwnSitesAdmin, of_own_sites, touching_own_sites
 from alerts.units import with_unit
 from sites.models import Site
+from sites.recorded import RecordedAdmin
 from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
@@ -35,7 +36,7 @@ class AlertRuleAdmin(OwnSitesAdmin):
     list_filter = ["is_enabled", ["severity", ChoicesDropdownFilter], ["kind", ChoicesDropdownFilter]]
     list_per_page = 100
     search_fields = ["name", "slug", "kind"]
-    filter_horizontal = ["sites", "miner_models", "tags"]
+    autocomplete_fields = ["sites", "miner_models", "tags"]
     fieldsets = [
         (None, {"fields": ["kind", "name", "is_enabled", "severity"]}),
         (
@@ -98,7 +99,7 @@ def _is_own(rule: AlertRule | None, request: HttpRequest) -> bool:
 
 
 @admin.register(Silence)
-class SilenceAdmin(SiteScopedAdmin):
+class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
     form = SilenceForm
     list_display = ["reason", "where", "rule", "is_maintenance", "starts_at", "ends_at", "phase", "created_by"]
     list_filter = [VisibleSiteFilter, "is_maintenance"]

@@ -8,9 +8,9 @@ from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 
 from sites.models import Site
+from sites.recorded import RecordedAdmin
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -45,7 +45,7 @@ class OwnSitesForm(forms.ModelForm):
         field.help_text = _("Of your sites.")
 
 
-class OwnSitesAdmin(ModelAdmin):
+class OwnSitesAdmin(RecordedAdmin):
     """The admin of rows with an `OwnSitesForm`."""
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

@@ -9,21 +9,29 @@ from alerts.models import RuleKind
 
 UNITS = {
     RuleKind.MINER_OFFLINE: _("{value} rounds missed"),
+    # xgettext:no-python-format
     RuleKind.HASHRATE_LOW: _("{value} % of the expected hash rate"),
     RuleKind.TEMPERATURE_HIGH: _("{value} °C"),
     RuleKind.FAN_FAILED: _("{value} rpm"),
     RuleKind.BOARD_LOST: _("{value} boards missing"),
+    # xgettext:no-python-format
     RuleKind.CHIPS_LOST: _("{value} % of the chips missing"),
+    # xgettext:no-python-format
     RuleKind.REJECTS_HIGH: _("{value} % of the shares rejected"),
     RuleKind.REBOOT_LOOP: _("{value} restarts"),
+    # xgettext:no-python-format
     RuleKind.POWER_HIGH: _("{value} % of the nameplate power"),
     RuleKind.CLOCK_SKEW: _("{value} s off"),
     RuleKind.COLLECTOR_SILENT: _("{value} intervals without an upload"),
     RuleKind.POLLER_STOPPED: _("{value} intervals without a good round"),
     RuleKind.SCHEDULER_STOPPED: _("{value} min without a good run"),
+    # xgettext:no-python-format
     RuleKind.COVERAGE_LOW: _("{value} % of the readings of an hour"),
+    # xgettext:no-python-format
     RuleKind.SITE_HASHRATE_STEP: _("{value} % less than before"),
+    # xgettext:no-python-format
     RuleKind.SITE_POWER_STEP: _("{value} % away from before"),
+    # xgettext:no-python-format
     RuleKind.DISK_LOW: _("{value} % free"),
     RuleKind.PARTITIONS_LOW: _("{value} days made ahead"),
     RuleKind.COMMAND_NOT_VERIFIED: _("{value} commands not verified"),
@@ -32,21 +40,27 @@ UNITS = {
 
 UNIT_NAMES = {
     RuleKind.MINER_OFFLINE: _("rounds"),
+    # xgettext:no-python-format
     RuleKind.HASHRATE_LOW: _("% of expected"),
     RuleKind.TEMPERATURE_HIGH: "°C",
     RuleKind.FAN_FAILED: _("rpm"),
     RuleKind.BOARD_LOST: _("boards"),
+    # xgettext:no-python-format
     RuleKind.CHIPS_LOST: _("% of the chips"),
+    # xgettext:no-python-format
     RuleKind.REJECTS_HIGH: _("% of the shares"),
     RuleKind.REBOOT_LOOP: _("restarts"),
+    # xgettext:no-python-format
     RuleKind.POWER_HIGH: _("% of the nameplate"),
     RuleKind.CLOCK_SKEW: _("s"),
     RuleKind.COLLECTOR_SILENT: _("intervals"),
     RuleKind.POLLER_STOPPED: _("intervals"),
     RuleKind.SCHEDULER_STOPPED: _("min"),
+    # xgettext:no-python-format
     RuleKind.COVERAGE_LOW: _("% of the readings"),
     RuleKind.SITE_HASHRATE_STEP: "%",
     RuleKind.SITE_POWER_STEP: "%",
+    # xgettext:no-python-format
     RuleKind.DISK_LOW: _("% free"),
     RuleKind.PARTITIONS_LOW: _("days"),
     RuleKind.COMMAND_NOT_VERIFIED: _("commands"),

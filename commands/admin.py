@@ -39,6 +39,7 @@ from commands.secrets import seal
 from commands.timeline import timeline_of
 from sites.recorded import RecordedAdmin
 from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from telemetry import units
 
 
 class CommandEventInline(ReadOnly, TabularInline):
@@ -52,7 +53,7 @@ class CommandEventInline(ReadOnly, TabularInline):
 
 @admin.register(MinerCommand)
 class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
-    list_display = ["created_at", "command", "miner", "site", "outcome", "proof", "result_message", "requested_by"]
+    list_display = ["asked_at", "command", "miner", "site", "outcome", "proof", "result_message", "requested_by"]
     list_filter = [
         VisibleSiteFilter,
         ["status", ChoicesDropdownFilter],
@@ -78,6 +79,8 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
     paginator = LimitedCountPaginator
     change_form_outer_before_template = "commands/command_head.html"
     empty_text = _("No command was sent yet. Pick miners in their list, or open one, and send it one.")
+
+    asked_at = units.moment_column("created_at", _("created"))
 
     def get_urls(self) -> list[Any]:
         staff = self.admin_site.admin_view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sqlite3
 import time
@@ -110,10 +111,12 @@ class Agent:
 
     def round(self) -> None:
         """Poll everyone and keep what they said; the uplink is woken with the first of it."""
-        self._first_of_round = True
+        self._uploads = 0
         report = self.poller.round(self._keep)
         self.last_round = report
         self.rounds += 1
+        # What a minute of live readings takes of the server's allowance is not for the backlog; one round more, as rounds jitter.
+        self.uplink.pace.keep_for_live(self._uploads * (math.ceil(60 / self.config.loop.interval_s) + 1))
         self.guard.end_of_round()
         self.memory.save(self.inventory)
         log.info("round_done", miners=report.miners, asked=report.asked, online=report.online, ms=round(report.seconds * 1000))
@@ -196,8 +199,7 @@ class Agent:
         return {"version": __version__, "next_seq": self.spool.next_seq, "waiting": waiting, **({"damaged": damaged} if damaged else {})}
 
     def _keep(self, lines: list[bytes], first_at: float, last_at: float) -> None:
-        self.spool.append(lines, first_at=first_at, last_at=last_at, begins_round=self._first_of_round)
-        self._first_of_round = False
+        self._uploads += self.spool.append(lines, first_at=first_at, last_at=last_at, begins_round=self._uploads == 0)
         self.uplink.live_bell.ring()
 
     def _keep_house(self) -> None:

@@ -32,7 +32,7 @@ class Dropped:
         return self.seq_end - self.seq_start + 1
 
 
-def write_down(db: sqlite3.Connection, dropped: Dropped, *, reason: str, now: float) -> None:
+def write_down(db: sqlite3.Connection, dropped: Dropped, *, reason: str, now: float, message: str = "") -> None:
     """As an event of its own, or as part of the last one when that ends right before it and nobody was told of it yet."""
     if _extended(db, dropped, reason=reason):
         return
@@ -45,7 +45,7 @@ def write_down(db: sqlite3.Connection, dropped: Dropped, *, reason: str, now: fl
         "reason": reason,
     }
     sql = "INSERT INTO events (event_id, kind, at, message, details) VALUES (?, ?, ?, ?, ?)"
-    db.execute(sql, (str(uuid.uuid4()), KIND, iso_of(now), _message(reason), json.dumps(details)))
+    db.execute(sql, (str(uuid.uuid4()), KIND, iso_of(now), message or _message(reason), json.dumps(details)))
 
 
 def _extended(db: sqlite3.Connection, dropped: Dropped, *, reason: str) -> bool:

@@ -41,7 +41,7 @@ class Pace:
         self.remaining: int | None = None
 
     def keep_for_live(self, requests: int) -> None:
-        """So many requests of a minute the backlog leaves to live readings."""
+        """So many requests of a minute the backlog leaves to live readings, but never more than half of what is allowed."""
         self._reserve = max(3, requests)
 
     def learn(self, headers: Mapping[str, str]) -> None:
@@ -50,8 +50,9 @@ class Pace:
         with self._lock:
             self.limit, self.remaining = limit, remaining
             if remaining is None:
-                self._backlog_until = time.monotonic() + 60 / (ASSUMED_PER_MINUTE - self._reserve if self._reserve < 50 else 10)
-            elif remaining <= self._reserve:
+                spare = ASSUMED_PER_MINUTE - min(self._reserve, ASSUMED_PER_MINUTE // 2)
+                self._backlog_until = time.monotonic() + 60 / spare
+            elif remaining <= min(self._reserve, (limit or ASSUMED_PER_MINUTE) // 2):
                 self._backlog_until = time.monotonic() + max(1, reset or 1)
 
     def close_for(self, seconds: float) -> None:

@@ -113,11 +113,11 @@ class Shelf:
         sql = f"SELECT seq_start, seq_end, bytes, first_at, last_at FROM batches WHERE {condition} ORDER BY seq_start"
         return (Dropped(*row) for row in self._db.execute(sql, values))
 
-    def drop(self, dropped: Sequence[Dropped], *, reason: str, now: float) -> int:
+    def drop(self, dropped: Sequence[Dropped], *, reason: str, now: float, message: str = "") -> int:
         """Within a transaction, as what is gone and the record of it are one. Returns the number of records."""
         for each in dropped:
             self._db.execute("DELETE FROM batches WHERE seq_start = ?", (each.seq_start,))
-            gaps.write_down(self._db, each, reason=reason, now=now)
+            gaps.write_down(self._db, each, reason=reason, now=now, message=message)
         return sum(each.records for each in dropped)
 
     # --- The file -------------------------------------------------------------------------------------------------------------------

@@ -73,14 +73,16 @@ class Spool:
 
     # --- In -------------------------------------------------------------------------------------------------------------------------
 
-    def append(self, lines: Sequence[bytes], *, first_at: float, last_at: float, begins_round: bool = True) -> None:
-        """Keep records, each a line of JSON. The newest round is the live one; `begins_round` False adds to it."""
+    def append(self, lines: Sequence[bytes], *, first_at: float, last_at: float, begins_round: bool = True) -> int:
+        """Keep records, each a line of JSON; returns how many uploads they make. The newest round is the live one; `begins_round` False
+        adds to it."""
         with self.lock:
             batches = self._numbered(lines, first_at=first_at, last_at=last_at)
             if begins_round:
                 self._live_from = self.next_seq
             self.next_seq = batches[-1].seq_end + 1
             self._keep([*self._held.values(), *batches])
+            return len(batches)
 
     def _numbered(self, lines: Sequence[bytes], *, first_at: float, last_at: float) -> list[Batch]:
         batches: list[Batch] = []
@@ -253,7 +255,10 @@ class Spool:
         """Drop everything that is not under way, as somebody asked for; returns the number of records. It is written down as a gap."""
         with self.lock, transaction(self.db):
             spared = self._taken.values()
-            return self._shelf.drop(self._shelf.oldest(float("inf"), spared=spared), reason="size", now=self._clock())
+            everything = self._shelf.oldest(float("inf"), spared=spared)
+            return self._shelf.drop(
+                everything, reason="size", now=self._clock(), message="dropped because somebody at the farm asked for it"
+            )
 
     def depth(self) -> Depth:
         with self.lock:

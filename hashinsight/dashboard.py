@@ -17,6 +17,8 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from alerts.counts import OpenAlerts, together
+from alerts.models import NotificationChannel
+from alerts.scoping import of_own_sites
 from commands.models import MinerCommand
 from hashinsight.open_alerts import counted
 from hashinsight.pages.charts import with_silent_sites
@@ -181,7 +183,7 @@ def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "collectors": collector_heartbeats(sites, now=now),
         "edge_collectors": collector_rows(sites, now=now),
         "scheduler": scheduler_heartbeat(now=now),
-        "services": service_heartbeats(),
+        "services": [*service_heartbeats(), *channel_heartbeats(request)],
         "jobs": job_heartbeats(now=now) if request.user.has_perm("resilience.view_joblease") else {},
         "market": market,
         "market_is_on": settings.MARKET_DATA,
@@ -224,6 +226,15 @@ def service_heartbeats() -> list[Heartbeat]:
             )
         ]
     return [Heartbeat(name="Redis", level="success", status=_("in use"), at=None, is_timeless=True)]
+
+
+def channel_heartbeats(request: HttpRequest) -> list[Heartbeat]:
+    """Channels that no message gets through, for who may set them up: nobody else would hear that nobody hears."""
+    if not request.user.has_perm("alerts.view_notificationchannel"):
+        return []
+    failing = of_own_sites(NotificationChannel.objects.filter(is_enabled=True, failing_since__isnull=False), request.user)
+    status = _("messages do not arrive")
+    return [Heartbeat(name=row.name, level="danger", status=status, at=row.failing_since, detail=row.last_error) for row in failing]
 
 
 def job_heartbeats(*, now: datetime) -> dict[str, list[Heartbeat]]:

@@ -25,7 +25,7 @@ class MinerPageChangeList(ChangeList):
 
 @admin.register(MinerTelemetryLive)
 class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
-    list_display = ["name", "site", "timestamp", "online", "terahashes", "hottest", "watts", "joules", "health", "source"]
+    list_display = ["name", "site", "read_at", "online", "terahashes", "hottest", "watts", "joules", "health", "source"]
     list_filter = [VisibleSiteFilter, "online", ["source", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_fullwidth = True
@@ -37,6 +37,8 @@ class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[MinerPageChangeList]:
         return MinerPageChangeList
+
+    read_at = units.moment_column("timestamp", _("read at"))
 
     @admin.display(description=_("miner"), ordering="miner__miner_id")
     def name(self, live: MinerTelemetryLive) -> str:
@@ -69,12 +71,14 @@ class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
 
 @admin.register(CollectorUploadLog)
 class CollectorUploadLogAdmin(ReadOnly, SiteScopedAdmin):
-    list_display = ["upload_time", "site", "outcome", "received", "inserted", "duplicates", "error_count", "size", "took", "key"]
+    list_display = ["received_at", "site", "outcome", "received", "inserted", "duplicates", "error_count", "size", "took", "key"]
     list_filter = [VisibleSiteFilter, ["status", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_select_related = ["site", "key"]
     paginator = LimitedCountPaginator
     empty_text = _("No collector has uploaded yet. Make a key for a site, and start its collector with it.")
+
+    received_at = units.moment_column("upload_time", _("received"))
 
     @display(description=_("status"), ordering="status", label={"stored": "success", "partial": "warning", "refused": "danger"})
     def outcome(self, upload: CollectorUploadLog) -> tuple[str, str]:

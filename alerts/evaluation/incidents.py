@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from alerts import silences
 from alerts.evaluation import statements
 from alerts.evaluation.answers import Answer, Subject, Verdict
-from alerts.evaluation.ground import Ground
+from alerts.evaluation.ground import SILENT_INTERVALS, Ground
 from alerts.evaluation.grouping import Container
 from alerts.models import Alert, AlertEvent, AlertMember, AlertRule
 from alerts.units import BELOW
@@ -179,12 +179,17 @@ class Incidents:
             details["threshold"] = min(limits)
         heard = max((answer.heard_at for answer in found if answer.heard_at), default=None)
         silent = bool(found) and all(answer.verdict is Verdict.STALE for answer in found)
-        if silent and heard:
+        if silent and heard and self._is_long_ago(incident, heard):
             details["not_heard_since"] = heard.isoformat()
-        elif not silent:
+        else:
             details.pop("not_heard_since", None)
         if details != alert.details:
             alert.details, incident.is_changed = details, True
+
+    def _is_long_ago(self, incident: Incident, heard: datetime) -> bool:
+        """A miner that answers and does not say what is asked of it, for it sleeps or boots, is not silent."""
+        site = self.ground.sites.get(incident.alert.site_id or 0)
+        return site is None or self.now - heard > timedelta(seconds=SILENT_INTERVALS * site.interval_seconds)
 
     def told_of_size(self, incident: Incident) -> None:
         """Say that a group grew or shrank, when it did so by enough to matter."""

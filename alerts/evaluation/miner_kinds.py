@@ -56,14 +56,24 @@ def offline(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
 
 
 def hashrate_low(rule: AlertRule, ground: Ground) -> Iterator[Answer]:
-    """Against what the miner says it should do, else its nameplate; the nameplate first where the rule takes thresholds from the model."""
+    """Against what the miner says it should do, else its nameplate; the nameplate first where the rule takes thresholds from the model.
+
+    One that sleeps is not expected to hash.
+    """
     sources = ["live__hashrate_expected_ghs", "model__hashrate_ghs"]
     expected = Coalesce(*(reversed(sources) if rule.threshold_from_model else sources))
     fallen = Q(live__hashrate_5s_ghs__lt=F("live__hashrate_ghs") * FALLEN)
     rate = Case(When(fallen, then="live__hashrate_5s_ghs"), default=Coalesce("live__hashrate_ghs", "live__hashrate_5s_ghs"))
     bad, good = below(rule.clear_margin)
-    value = rate * 100.0 / NullIf(expected, Value(0.0))
-    return ask(Question(value=value, limit=threshold_of(rule), judged=awake(ground), bad=bad, good=good), rule, ground)
+    asleep = Q(live__mining_state=SLEEPING)
+    question = Question(
+        value=rate * 100.0 / NullIf(expected, Value(0.0)),
+        limit=threshold_of(rule),
+        judged=answers(ground),
+        bad=bad & (~asleep | Q(live__mining_state=None)),
+        good=good | asleep,
+    )
+    return ask(question, rule, ground)
 
 
 def temperature_high(rule: AlertRule, ground: Ground) -> Iterator[Answer]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from alerts.models.rules import Severity
 from commands.secrets import seal, unseal
+from sites.changes import ChangeRecords
 from sites.models import Site, validate_timezone
 
 SEVERITIES = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
@@ -100,6 +101,8 @@ class NotificationChannel(models.Model):
     failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
     last_error = models.CharField(_("last error"), max_length=255, blank=True, editable=False)
 
+    changes = ChangeRecords(excluded_fields=["sealed", "last_sent_at", "failing_since", "last_error"], m2m_fields=[sites])
+
     class Meta:
         ordering = ["name"]
         verbose_name = _("notification channel")
@@ -177,6 +180,8 @@ class EscalationStep(models.Model):
     channel = models.ForeignKey(NotificationChannel, verbose_name=_("tell"), on_delete=models.CASCADE, related_name="steps")
     minimum_severity = models.CharField(_("from severity"), max_length=10, choices=Severity.choices, default=Severity.CRITICAL)
     is_enabled = models.BooleanField(_("enabled"), default=True)
+
+    changes = ChangeRecords()
 
     class Meta:
         ordering = ["after_minutes", "pk"]

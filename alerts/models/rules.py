@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from commands.models import CommandType
 from miners.models import Miner, MinerModel, MinerTag
+from sites.changes import ChangeRecords
 from sites.models import Site
 
 
@@ -90,13 +91,18 @@ class AlertRule(models.Model):
         help_text=_("So many miners of a rack, zone, subnet, pool or site together are one alert."),
     )
     group_percent = models.PositiveSmallIntegerField(
-        _("one alert from, % of them"), default=50, validators=[MinValueValidator(1), MaxValueValidator(100)]
+        # xgettext:no-python-format
+        _("one alert from, % of them"),
+        default=50,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
     )
 
     action = models.CharField(_("action"), max_length=20, choices=CommandType.choices, blank=True)
     action_mode = models.CharField(_("action is"), max_length=10, choices=ActionMode.choices, default=ActionMode.OFF)
     action_cooldown_minutes = models.PositiveIntegerField(_("once a miner in, min"), default=60)
     action_daily_cap = models.PositiveIntegerField(_("at most a day"), default=20)
+
+    changes = ChangeRecords(m2m_fields=[sites, miner_models, tags])
 
     class Meta:
         ordering = ["kind", "slug"]
@@ -138,6 +144,7 @@ class Silence(models.Model):
     )
 
     objects = SilenceQuerySet.as_manager()
+    changes = ChangeRecords()
 
     class Meta:
         ordering = ["-starts_at"]

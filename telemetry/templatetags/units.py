@@ -5,24 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from django import template
-from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from miners.models import MinerState
 from telemetry import units
 
 register = template.Library()
-for display in (units.number, units.hashrate, units.power, units.percent, units.temperature, units.duration):
+for display in (units.number, units.hashrate, units.power, units.percent, units.temperature, units.duration, units.moment):
     register.filter(display.__name__, display)
 
 
-@register.filter
-def moment(at: datetime | None) -> SafeString | str:
-    """A moment to the second, in the time zone of whoever looks or of the site; in UTC when the mouse rests on it."""
-    return units.DASH if at is None else units.with_utc(at, f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}")
-
-
-register.filter("utc", moment)  # the name it had
+register.filter("utc", units.moment)  # the name it had
 
 
 @register.filter

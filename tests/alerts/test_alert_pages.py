@@ -262,6 +262,13 @@ def test_count_is_one_query_a_page(admin, site, django_assert_max_num_queries):
     assert sum("COUNT" in query["sql"] and "alerts_alert" in query["sql"] for query in captured.captured_queries) == 1
 
 
+def test_overview_shows_a_channel_that_no_message_gets_through(admin, site):
+    make_channel(name="Duty", failing_since=timezone.now(), last_error="it does not answer")
+
+    assert "it does not answer" in page(admin, "admin:index")
+    assert "it does not answer" not in page(member_of("viewer", site), "admin:index")
+
+
 def test_site_page_lists_its_open_alerts(admin, site):
     alert = raised(site)
 
@@ -304,6 +311,28 @@ def test_address_stays_when_its_field_is_left_empty(admin):
 
     channel.refresh_from_db()
     assert (channel.name, channel.url) == ("Renamed", TOKEN_URL)
+
+
+def test_history_of_a_channel_says_that_its_address_changed_and_not_to_what(admin):
+    channel = make_channel(TOKEN_URL)
+
+    change = {**CHANNEL, "name": channel.name, "minimum_severity": "info", "url": "jsons://hooks.example.com/another-secret"}
+    admin.post(reverse("admin:alerts_notificationchannel_change", args=[channel.pk]), change)
+
+    html = page(admin, "admin:alerts_notificationchannel_history", channel.pk)
+    assert "new address" in html
+    assert "secret" not in html
+
+
+def test_history_of_a_rule_says_who_changed_what(admin, site):
+    rule = make_rule(RuleKind.MINER_OFFLINE)
+    form = {"severity": "info", "for_minutes": 7, "clear_margin": 0, "clear_minutes": 0, "sites": [site.pk], "is_enabled": "on"}
+    rest = {"group_from": 3, "group_percent": 50, "action_mode": "off", "action_cooldown_minutes": 60, "action_daily_cap": 20}
+
+    admin.post(reverse("admin:alerts_alertrule_change", args=[rule.pk]), {**form, **rest})
+
+    html = page(admin, "admin:alerts_alertrule_history", rule.pk)
+    assert all(text in html for text in ("For at least, min", "7", "North farm", "admin-"))
 
 
 @pytest.mark.parametrize("url", ["", "exec://ls", "file:///etc/passwd", "https://example.com/x"])

@@ -102,6 +102,27 @@ def test_a_sleeping_miner_has_no_low_hash_rate(farm):
     assert open_alerts() == []
 
 
+def test_a_miner_that_is_put_to_sleep_ends_its_low_hash_rate(farm):
+    only_rule(RuleKind.HASHRATE_LOW, threshold=80)
+    farm.add("m1")
+    farm.set(["m1"], hashrate_ghs=10.0)
+    farm.run(2)
+    farm.set(["m1"], hashrate_ghs=0.0, mining_state="sleeping")
+    farm.run(1)
+    assert open_alerts() == []
+
+
+def test_a_miner_that_answers_without_its_lists_is_not_called_silent(farm):
+    only_rule(RuleKind.FAN_FAILED, threshold=500)
+    farm.add("m1")
+    farm.set(["m1"], fan_speeds=[5_400, 0])
+    farm.run(2)
+    farm.set(["m1"], fan_speeds=None, mining_state="sleeping", hashrate_ghs=0.0)
+    farm.run(10)
+    assert open_alerts() == ["fan_failed miner m1 ×1"]
+    assert "not_heard_since" not in Alert.objects.get().details
+
+
 def test_the_nameplate_is_expected_where_the_miner_does_not_say(farm):
     only_rule(RuleKind.HASHRATE_LOW, threshold=80)
     farm.add("m1", model=make_miner_model(hashrate_ghs=200_000.0))

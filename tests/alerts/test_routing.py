@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
+from alerts import routing
 from alerts.escalation import escalate
 from alerts.models import Alert, AlertEvent, Delivery, EscalationStep, RuleKind
 from alerts.routing import route
@@ -45,6 +46,15 @@ def test_opened_alert_is_told_once_to_each_channel():
     route(now=minutes(1))
 
     assert (told(first), told(second)) == (["opened"], ["opened"])
+
+
+def test_storm_of_alerts_is_routed_in_one_run(monkeypatch):
+    monkeypatch.setattr(routing, "EVENTS_AT_ONCE", 3)
+    make_channel()
+    for _ in range(7):
+        opened(miners=1)
+
+    assert route(now=NOON) == 7
 
 
 @pytest.mark.parametrize(

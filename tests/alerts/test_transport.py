@@ -162,6 +162,23 @@ def test_name_is_not_looked_up_behind_the_guard(hooks):
         inside.connect(("localhost", hooks.port))
 
 
+def test_name_that_turns_to_another_address_between_two_lookups_leads_nowhere(hooks, monkeypatch):
+    """DNS rebinding: whoever asks first hears of a public address, whoever connects of one inside."""
+    answers = iter(["93.184.216.34"])
+    look_up = socket.getaddrinfo
+
+    def rebinding(host, port, *rest, **more):
+        found = next(answers, "127.0.0.1") if host == "rebind.example" else host
+        return look_up(found, port, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    assert socket.getaddrinfo("rebind.example", 80)[0][4][0] == "93.184.216.34"
+
+    with pytest.raises(SendFailed, match=r"127\.0\.0\.1 is not a public address"):
+        transport.send(hooks.url(host="rebind.example"), MESSAGE)
+    assert hooks.hooks == []
+
+
 @pytest.mark.parametrize(("status", "said"), [(500, "500"), (403, "403"), (404, "404")])
 def test_error_of_the_other_side_is_told_without_the_secret(hooks, loopback_allowed, status, said):
     hooks.status = status

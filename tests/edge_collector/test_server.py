@@ -86,11 +86,11 @@ def test_rounds_go_on_through_the_servers_absence_and_nothing_is_lost_or_doubled
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     subprocess.run(collector(config, "once"), cwd=ROOT, check=True, capture_output=True)
-    ranges = sorted(CollectorUploadLog.objects.values_list("sequence_start", "sequence_end"))
-    assert [start for start, _ in ranges] == [1, *(end + 1 for _, end in ranges[:-1])]
-    assert CollectorUploadLog.objects.filter(status="stored").count() == len(ranges)
-    assert sum(CollectorUploadLog.objects.values_list("processed", flat=True)) == ranges[-1][1]
-    assert MinerTelemetryHistory.objects.count() == ranges[-1][1]
+    # A batch whose answer came too late is sent again, with other neighbours: the server may have a number twice, never a reading.
+    ranges = CollectorUploadLog.objects.values_list("sequence_start", "sequence_end")
+    numbers = {number for start, end in ranges for number in range(start, end + 1)}
+    assert numbers == set(range(1, max(numbers) + 1))
+    assert MinerTelemetryHistory.objects.count() == max(numbers)
 
 
 def test_second_program_on_the_same_spool_is_refused(config, specs):

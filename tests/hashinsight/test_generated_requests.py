@@ -18,10 +18,12 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
+from alerts.models import RuleKind
 from commands.models import CommandType
 from hashinsight.wsgi import application
 from sites.models import CollectorKey, Site
 from telemetry.models import MinerTelemetryHistory, MinerTelemetryLive
+from tests.alerts.farm import make_alert, make_rule
 from tests.makers import make_command, make_key, make_live, make_miner, make_site
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,6 +41,7 @@ def callers(settings):
     miner = make_miner(site, "m1")
     make_live(miner)
     make_command(miner, CommandType.RESTART)
+    make_alert(make_rule(RuleKind.MINER_OFFLINE), miners=[miner])
     client = Client(SERVER_NAME="localhost")
     client.force_login(get_user_model().objects.create(username="root", is_staff=True, is_superuser=True))
     cookies = {"sessionid": client.cookies["sessionid"].value, "csrftoken": TOKEN}
