@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from apprise import Apprise, AppriseAsset, NotifyType, PersistentStoreMode
+from apprise.utils.parse import parse_qsd
 from django.utils.translation import gettext as _
 
 from alerts.egress import Guard, guarded
@@ -97,9 +98,6 @@ def read_address(url: str) -> Address:
         raise AddressUnusable(
             _("“%(scheme)s” is not a scheme that is allowed. Use one of: %(known)s.") % {"scheme": scheme, "known": known}
         )
-    refused = sorted({name.lower() for name, _value in parse_qsl(urlsplit(url).query)} & REFUSED_PARAMETERS)
-    if refused:
-        raise AddressUnusable(_("“%(name)s” cannot be used in an address here.") % {"name": refused[0]})
     plugin = _plugin(url)
     kind = _kind_of(plugin)
     host = getattr(plugin, "smtp_host", "") if kind == ChannelKind.EMAIL else plugin.host if kind in SHOWS_HOST else ""
@@ -120,7 +118,15 @@ def send(url: str, message: Message, *, to: str = "") -> None:
         raise SendFailed(_reason(said, guard, secrets=_secrets_of(url)))
 
 
+def _parameters(url: str) -> dict[str, str]:
+    """As apprise reads them, which is not as a browser would: “;” parts them too, and “#” ends nothing."""
+    found: dict[str, Any] = parse_qsd(url.partition("?")[2])  # type: ignore[no-untyped-call]  # apprise leaves its parser untyped
+    return dict(found["qsd"])
+
+
 def _plugin(url: str) -> Any:
+    if refused := sorted(_parameters(url).keys() & REFUSED_PARAMETERS):
+        raise AddressUnusable(_("“%(name)s” cannot be used in an address here.") % {"name": refused[0]})
     with _heard() as said:
         plugin: Any = Apprise.instantiate(url, asset=_ASSET)
     if plugin is None or _scheme_of(plugin) not in KIND_OF:
@@ -217,7 +223,7 @@ def _scrubbed(text: str, secrets: set[str]) -> str:
 def _secrets_of(url: str) -> set[str]:
     """Whatever of an address could be a secret: all of its parts but the scheme and, where it is one, the server."""
     parts = urlsplit(url)
-    found = {parts.username, parts.password, parts.fragment, *parts.path.split("/"), *(value for _name, value in parse_qsl(parts.query))}
+    found = {parts.username, parts.password, parts.fragment, *parts.path.split("/"), *_parameters(url).values()}
     kind = KIND_OF.get(parts.scheme.lower())
     if kind not in SHOWS_HOST and kind != ChannelKind.EMAIL:
         found |= set(re.split(r"[/:@?&]", parts.netloc))

@@ -66,6 +66,16 @@ def test_refusal_does_not_repeat_the_password():
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("query", ["?x=1;template={}", "?x=1#&template={}", "?%20template={}", "?x=1&;TEMPLATE={}", "?%74emplate={}"])
+def test_file_of_this_machine_is_not_named_in_an_address_however_it_is_spelt(tmp_path, query):
+    address = f"workflows://prod-00.westus.logic.azure.com:443/643e69f83c8944/KQ8mrPqT6fE{query.format(tmp_path / 'secret.json')}"
+
+    with pytest.raises(AddressUnusable, match="template"):
+        transport.read_address(address)
+    with pytest.raises(AddressUnusable, match="template"):
+        transport.send(address, MESSAGE)
+
+
 def test_webhook_gets_the_text_and_the_alerts_for_machines(hooks, loopback_allowed):
     transport.send(hooks.url("in"), MESSAGE)
 
