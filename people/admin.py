@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
@@ -115,19 +116,29 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         if "sites" in form.cleaned_data:
-            hidden = form.instance.sites.exclude(pk__in=Site.objects.visible_to(request.user).values("pk"))
+            hidden = _sites_beyond(request.user, form.instance)
             form.instance.sites.set([*hidden, *form.cleaned_data["sites"]])
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Not of a user who may do more: with their password one could do it too."""
         allowed = super().has_change_permission(request, obj)
-        return allowed and (obj is None or obj.get_all_permissions() <= request.user.get_all_permissions())
+        return allowed and (obj is None or _holds_all(request.user, _rights_of(obj)))
+
+    def may_become(self, request: HttpRequest, user: User) -> bool:
+        """Whoever sets somebody's password, or takes their second factor, can log in as them, and see their sites too."""
+        return self.has_change_permission(request, user) and not _sites_beyond(request.user, user).exists()
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        user = self.get_object(request, unquote(id))
+        if user is not None and not self.may_become(request, user):
+            raise PermissionDenied
+        answer: HttpResponse = super().user_change_password(request, id, form_url)
+        return answer
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Nobody gives away rights they do not have."""
         if db_field.name == "groups" and not request.user.is_superuser:
-            own = Permission.objects.filter(Q(user=request.user) | Q(group__user=request.user))
-            beyond = Permission.objects.exclude(pk__in=own.values("pk"))
+            beyond = Permission.objects.exclude(pk__in=_rights_of(request.user))
             kwargs["queryset"] = Group.objects.exclude(permissions__in=beyond)
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
@@ -160,7 +171,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     def _help(self, request: HttpRequest, user: User, what: str) -> tuple[str, str]:
         """What the history says of it, and what the page answers."""
         match what:
-            case "reset":
+            case "reset" if self.may_become(request, user):
                 second_factor.reset(user, by=request.user.get_username())
                 return gettext_noop("second factor removed"), _("Second factor removed, and logged out everywhere.")
             case "log-out":
@@ -172,6 +183,31 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
         raise PermissionDenied
 
 
+def _rights_of(user: Any) -> Any:
+    """Keys of the permissions given to `user`, also while they are switched off: whoever switches them on again has them all at once."""
+    return Permission.objects.filter(Q(user=user.pk) | Q(group__user=user.pk)).values("pk")
+
+
+def _holds_all(user: Any, rights: Any) -> bool:
+    return user.is_superuser or not Permission.objects.filter(pk__in=rights).exclude(pk__in=_rights_of(user)).exists()
+
+
+def _sites_beyond(seer: Any, user: User) -> Any:
+    """Sites of `user` that `seer` does not see."""
+    return user.sites.exclude(pk__in=Site.objects.visible_to(seer).values("pk"))
+
+
 @admin.register(Group)
 class GroupAdmin(RecordedAdmin, DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ["permissions"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Not of a group that may do more: its rights would be whoever's who edits it."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or _holds_all(request.user, obj.permissions.values("pk")))
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        """Nobody gives away rights they do not have."""
+        if db_field.name == "permissions" and not request.user.is_superuser:
+            kwargs["queryset"] = Permission.objects.filter(pk__in=_rights_of(request.user)).select_related("content_type")
+        return super().formfield_for_manytomany(db_field, request, **kwargs)

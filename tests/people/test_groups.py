@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 from django_q.models import Schedule
@@ -275,6 +275,45 @@ def test_site_manager_can_not_put_anybody_into_a_group_that_may_do_more(farm):
     client.post(f"/admin/auth/user/{ann.pk}/change/", user_form(ann, groups=[Group.objects.get(name=ADMINISTRATOR).pk]))
 
     assert not ann.groups.exists()
+
+
+def password_answers(client: Client, user: User) -> int:
+    new = {"password1": "another secret 42", "password2": "another secret 42", "usable_password": "true"}
+    return client.post(f"/admin/auth/user/{user.pk}/password/", new).status_code
+
+
+def test_administrator_does_not_set_the_password_of_somebody_with_sites_beyond_their_own(farm):
+    ann, bob = make_staff("ann", sites=(farm, make_site("south"))), make_staff("bob", sites=(farm,))
+    client = member_of(ADMINISTRATOR, farm)
+
+    assert [password_answers(client, user) for user in (ann, bob)] == [403, 302]
+    assert [client.post(f"/admin/auth/user/{user.pk}/reset-now/").status_code for user in (ann, bob)] == [403, 302]
+    ann.refresh_from_db()
+    assert ann.check_password("not a secret")
+
+
+def test_somebody_who_may_do_more_is_not_taken_over_while_switched_off(farm):
+    gone = make_staff("gone", sites=(farm,), permissions=("auth.delete_user",))
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    client = member_of(ADMINISTRATOR, farm)
+
+    assert password_answers(client, gone) == 403
+    assert client.post(f"/admin/auth/user/{gone.pk}/change/", user_form(gone)).status_code == 403
+    gone.refresh_from_db()
+    assert not gone.is_active
+
+
+def test_group_is_given_no_rights_that_its_editor_does_not_have(farm):
+    editor = make_staff(sites=(farm,), permissions=("auth.view_group", "auth.change_group", "sites.view_site"))
+    own, more, client = Group.objects.create(name="own"), Group.objects.get(name=ADMINISTRATOR), Client()
+    client.force_login(editor)
+    mine, beyond = (Permission.objects.get(codename=name) for name in ("view_site", "delete_site"))
+
+    refused = client.post(f"/admin/auth/group/{own.pk}/change/", {"name": "own", "permissions": [mine.pk, beyond.pk]})
+    assert "permissions" in refused.context_data["adminform"].form.errors
+    assert client.post(f"/admin/auth/group/{own.pk}/change/", {"name": "own", "permissions": [mine.pk]}).status_code == 302
+    assert client.post(f"/admin/auth/group/{more.pk}/change/", {"name": "taken", "permissions": [mine.pk]}).status_code == 403
+    assert list(own.permissions.all()) == [mine]
 
 
 def test_superuser_schedules_functions_of_the_list_only(client):
