@@ -18,6 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils import timezone
 
+from alerts.evaluation import evaluate
 from commands import dispatch
 from commands.models import CommandType
 from miners.models import Miner, MinerModel
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 MODELS = ("antminer-s19-pro", "antminer-s21", "whatsminer-m50s", "whatsminer-m60s")
 EVERY = timedelta(minutes=5)
 DAY = timedelta(hours=25)
+WATCHED = timedelta(hours=1)
+"""So long the alert rules have been looking."""
 POOL = "stratum+tcp://btc.pool.example:3333"
 LARGEST = 250_000
 """Bytes of one picture."""
@@ -78,6 +81,9 @@ def live_a_day(now: datetime) -> None:
     key, _secret = CollectorKey.objects.generate(site=river, name="container 3, Raspberry Pi")
     stock(valley, 120, zones=("Hall 1", "Hall 2"))
     stock(river, 60, zones=("Container 3",))
+    for job in ("hashinsight.polls", "poll:valley", "hashinsight.rollups"):
+        with job_lease(job, ttl_s=60) as lease:
+            lease.result = "120 miners, 113 online, 7 offline in 2.1 s" if job.startswith("poll:") else "2 sites"
     random.seed(21)
     for at in moments(now):
         ingest_readings(valley, readings_of(valley, at, now=now), source=Source.POLLER, received_at=at)
@@ -85,9 +91,8 @@ def live_a_day(now: datetime) -> None:
             readings = readings_of(river, at, now=now)
             upload = Upload(key_id=key.pk, client_address="203.0.113.9", size_bytes=31_000, received=len(readings), device_id="rpi-3")
             ingest_readings(river, readings, source=Source.COLLECTOR, received_at=at, upload=upload)
-    for job in ("hashinsight.polls", "poll:valley", "hashinsight.rollups"):
-        with job_lease(job, ttl_s=60) as lease:
-            lease.result = "120 miners, 113 online, 7 offline in 2.1 s" if job.startswith("poll:") else "2 sites"
+        if now - at < WATCHED:
+            evaluate(now=at)
     roll_up(now, budget_s=120)
     ask(valley, now=now)
 
