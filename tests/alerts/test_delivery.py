@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from apprise.plugins.custom_json import NotifyJSON
 
 from alerts import delivery
 from alerts.delivery import deliver, prune, retry_after
@@ -55,6 +56,23 @@ def opened(*, at: datetime = NOON, severity: str = "critical", name: str = "Nort
 
 def states() -> list[str]:
     return list(Delivery.objects.order_by("pk").values_list("state", flat=True))
+
+
+def test_service_that_crashes_is_a_failure_and_its_words_are_not_logged(monkeypatch, caplog):
+    def crash(*_arguments, **_more):
+        raise RuntimeError("cannot reach json://203.0.113.9/very-secret-token")
+
+    monkeypatch.setattr(NotifyJSON, "send", crash)
+    make_channel("json://203.0.113.9/very-secret-token")
+    opened()
+    route(now=NOON)
+
+    deliver(now=NOON)
+
+    assert (states(), Delivery.objects.get().last_error) == (["failed"], "RuntimeError")
+    said = "\n".join(caplog.handler.format(record) for record in caplog.records if record.name == "alerts.delivery")
+    assert "notification_crashed" in said
+    assert "very-secret-token" not in said
 
 
 def test_webhook_is_told_what_is_wrong_with_a_link(hooks):
