@@ -68,6 +68,13 @@ def test_enrolment_with_a_wrong_code_changes_nothing_and_shows_the_same_key(clie
     assert not TOTPDevice.objects.exists()
 
 
+def test_enrolment_with_digits_that_are_no_number_is_a_wrong_code(client, person):
+    log_in(client, person)
+    client.get(ENROL)
+
+    assert "another code" in client.post(ENROL, {"code": "\u00b2" * 6}).content.decode()
+
+
 def test_neither_key_nor_recovery_codes_can_be_read_in_the_database(client, person):
     log_in(client, person)
     page = client.get(ENROL).content.decode()
