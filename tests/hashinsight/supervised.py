@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +46,13 @@ class Supervised:
             process.kill()
         if self.supervisor:
             self.supervisor.wait()
+        shutil.rmtree(self._counted(), ignore_errors=True)
         sys.stdout.write(self.log.read_text())
+
+    def _counted(self) -> Path:
+        """Where its processes counted, in memory; a supervisor that was killed leaves it behind (`hashinsight.up.metrics_directory`)."""
+        name = hashlib.sha256(str((self.data / "run").resolve()).encode()).hexdigest()[:16]
+        return Path("/dev/shm") / f"hashinsight-{name}"
 
     def lines(self) -> list[str]:
         return self.log.read_text().splitlines()

@@ -33,6 +33,8 @@ from tests.makers import (
 
 pytestmark = pytest.mark.django_db
 
+NO_LANGUAGE = {"preferences-TOTAL_FORMS": 0, "preferences-INITIAL_FORMS": 0}
+"""The part of the user's form that says which language they chose, left empty."""
 KEY = re.compile(r"hsc_[\w-]{43}")
 EVERY_MODEL = sorted(admin.site._registry, key=lambda model: model._meta.label)
 
@@ -241,6 +243,7 @@ def test_staff_who_manage_users_can_not_become_superusers(client: Client) -> Non
         "is_staff": "on",
         "is_superuser": "on",
         "user_permissions": [Permission.objects.first().pk],
+        **NO_LANGUAGE,
     }
     client.post(reverse("admin:auth_user_change", args=[user.pk]), fields)
     user.refresh_from_db()
@@ -258,14 +261,26 @@ def administrator(client: Client) -> User:
 
 def test_administrator_puts_staff_into_a_group(client: Client, administrator: User) -> None:
     staff = make_staff()
-    fields = {"username": staff.username, "is_active": "on", "is_staff": "on", "groups": [Group.objects.get(name="operator").pk]}
+    fields = {
+        "username": staff.username,
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [Group.objects.get(name="operator").pk],
+        **NO_LANGUAGE,
+    }
     client.post(reverse("admin:auth_user_change", args=[staff.pk]), fields)
     assert staff.has_perm("commands.can_restart")
 
 
 def test_staff_can_not_put_themselves_into_a_group_that_may_do_more(client: Client) -> None:
     user = staff_with(client, "change_user", "view_user")
-    fields = {"username": user.username, "is_active": "on", "is_staff": "on", "groups": [Group.objects.get(name="administrator").pk]}
+    fields = {
+        "username": user.username,
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [Group.objects.get(name="administrator").pk],
+        **NO_LANGUAGE,
+    }
     client.post(reverse("admin:auth_user_change", args=[user.pk]), fields)
     assert not user.groups.exists()
 
