@@ -12,7 +12,9 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Unfinished
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from time import monotonic
+from traceback import extract_tb
 
 import structlog
 from django.db.models import F, QuerySet
@@ -141,9 +143,15 @@ def _wait(outgoing: Outgoing, *, seconds: float) -> None:
         outgoing.error = _("No end within %(seconds)d s.") % {"seconds": RUN_S}
     except TROUBLE as error:
         outgoing.error = str(error)
-    except Exception as error:  # whatever a service's plugin raises must not keep the others from being recorded
-        log.exception("notification_crashed", channel=outgoing.channel.name)
+    except Exception as error:  # noqa: BLE001  # whatever a service's plugin raises must not keep the others from being recorded
+        # Its text may hold the address with its token; where it was raised does not.
+        log.error("notification_crashed", channel=outgoing.channel.name, error=type(error).__name__, at=_raised_at(error))
         outgoing.error = type(error).__name__
+
+
+def _raised_at(error: BaseException) -> list[str]:
+    """The last functions that it went through, the innermost at the end."""
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)[-5:]]
 
 
 def _record(outgoing: Outgoing, *, now: datetime) -> None:

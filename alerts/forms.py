@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.http import HttpRequest
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
@@ -12,6 +13,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 from alerts.models import AlertRule, ChannelKind, NotificationChannel, Silence
 from alerts.scoping import OwnSitesForm
 from alerts.transport import AddressUnusable, read_address
+from commands.permissions import allowed_commands
 
 
 class Names(forms.CharField):
@@ -42,6 +44,18 @@ class RuleForm(OwnSitesForm):
     class Meta:
         model = AlertRule
         exclude = ["slug"]
+
+    def limit_to(self, request: HttpRequest) -> None:
+        super().limit_to(request)
+        self.may_order = set(allowed_commands(request.user))
+
+    def clean(self) -> dict[str, Any]:
+        """A rule gives its command in nobody's name: whoever arms it must be somebody who could give it."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        action, is_armed = cleaned.get("action"), cleaned.get("action_mode") == AlertRule.ActionMode.LIVE
+        if action and is_armed and action not in self.may_order:
+            raise forms.ValidationError({"action": _("You may not give this command, so you cannot let a rule give it.")})
+        return cleaned
 
 
 class ChannelForm(OwnSitesForm):

@@ -48,7 +48,7 @@ def resolve_by_hand(alert: Alert, *, by: AbstractBaseUser | None, note: str = ""
     """Close the alert although its condition may still hold; what holds is not raised again before it was good once. Raises AlertOver."""
     alert = _locked(alert)
     members = alert.members.filter(left_at=None)
-    subjects = Q(miner__in=list(members.values_list("miner", flat=True)))
+    subjects = Q(miner__in=members.values("miner"))
     if alert.scope in (Alert.Scope.SITE, Alert.Scope.SYSTEM):
         subjects |= Q(miner=None, site=alert.site_id, key=alert.scope_key)
     Condition.objects.filter(subjects, rule=alert.rule_id).update(is_dismissed=True)

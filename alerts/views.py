@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils import translation
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -43,6 +44,8 @@ class AlertsView(SharedView):
 def _visible(request: Request) -> AlertQuerySet:
     if isinstance(request.auth, CollectorKey):
         return Alert.objects.filter(site__in=visible_sites(request))
+    if not request.user.has_perm("alerts.view_alert"):
+        raise PermissionDenied("You may not see alerts.")
     return Alert.objects.visible_to(request.user)
 
 

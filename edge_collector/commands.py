@@ -22,7 +22,7 @@ from edge_collector.inventory import Inventory, Machine
 from edge_collector.journal import Entry, Journal
 from edge_collector.link import Link, LinkError, Reply
 from edge_collector.logs import EventLog
-from edge_collector.orders import Order, read_order, why_not
+from edge_collector.orders import Order, outline, read_order, why_not
 from edge_collector.pace import Backoff
 from edge_collector.telling import NotThere, Result, Stopped, Teller, failed, rejected
 
@@ -103,7 +103,7 @@ class CommandDesk:
     def _receive(self, item: Any, reply: Reply) -> None:
         order = read_order(item, reply)
         if order is None:
-            log.warning("command_unreadable", offered=str(item)[:200])
+            log.warning("command_unreadable", offered=outline(item))
             return
         known = self._journal.entry(order.command_id)
         if known is not None:

@@ -76,3 +76,8 @@ def _left(expires_at: Any, now: datetime) -> float:
     except ValueError:
         return 0.0
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def outline(item: Any) -> str:
+    """What an order that cannot be read has, for the log: names, not values, among which could be a pool's password."""
+    return ", ".join(sorted(str(name)[:40] for name in item)[:20]) if isinstance(item, dict) else type(item).__name__

@@ -101,7 +101,7 @@ def _check_size(raw: bytes) -> None:
 def _spreadsheet_lines(raw: bytes) -> Iterator[list[str]]:
     _check_size(raw)
     try:
-        return sheet_lines(raw)
+        yield from sheet_lines(raw)
     except UnreadableSpreadsheet:
         raise UnreadableFile(_("The file begins like an XLSX file but cannot be read as one. Save it again, or as CSV.")) from None
 

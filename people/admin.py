@@ -152,6 +152,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
                 "second_factor_required": second_factor.is_required_of(user),
                 "open_sessions": Session.objects.open(timezone.now()).filter(user=user).count(),
                 "may_help": self.has_change_permission(request, user),
+                "may_reset": self.may_become(request, user),
             }
         )
         answer: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})

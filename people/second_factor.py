@@ -80,7 +80,7 @@ def enrol(user: User, secret: bytes, code: str, *, keep_session: str | None = No
     totp = TOTP(secret)
     totp.time = time.time()
     digits = _folded(code)
-    if not digits.isdigit() or not totp.verify(int(digits), tolerance=1):
+    if not digits.isdecimal() or not totp.verify(int(digits), tolerance=1):
         log.warning("second_factor_refused", user=user.get_username(), at="enrolment")
         raise WrongCode
     with transaction.atomic():

@@ -103,11 +103,27 @@ def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
     return _page(request, "people/recovery_codes.html", title=_("Recovery codes"), codes=codes)
 
 
+def _why_not_proved(request: HttpRequest) -> str:
+    """Why the code of the form proves nothing; empty when it does. An open browser alone must not change the second factor."""
+    form = CodeForm(request.POST)
+    try:
+        if form.is_valid() and second_factor.verify(_person(request), form.cleaned_data["code"]) is not None:
+            return ""
+    except second_factor.TooSoon as error:
+        return ngettext("Wait %d second and try again.", "Wait %d seconds and try again.", error.wait_s) % error.wait_s
+    return _("This code is not right. A code works once; wait for the next one.")
+
+
 @require_POST
+@sensitive_post_parameters("code")
 def renew_codes(request: HttpRequest) -> HttpResponse:
+    """Ten new recovery codes, against a code."""
     person = _person(request)
     if second_factor.authenticator_of(person) is None:
         return redirect("people:enrol")
+    if trouble := _why_not_proved(request):
+        messages.error(request, trouble)
+        return redirect("people:account")
     return _codes_page(request, second_factor.renew_recovery_codes(person))
 
 
@@ -118,15 +134,8 @@ def remove(request: HttpRequest) -> HttpResponse:
     person = _person(request)
     if second_factor.is_required_of(person):
         raise PermissionDenied
-    form = CodeForm(request.POST)
-    try:
-        proved = form.is_valid() and second_factor.verify(person, form.cleaned_data["code"]) is not None
-    except second_factor.TooSoon as error:
-        text = ngettext("Wait %d second and try again.", "Wait %d seconds and try again.", error.wait_s)
-        messages.error(request, text % error.wait_s)
-        return redirect("people:account")
-    if not proved:
-        messages.error(request, _("This code is not right. A code works once; wait for the next one."))
+    if trouble := _why_not_proved(request):
+        messages.error(request, trouble)
         return redirect("people:account")
     second_factor.reset(person, by=person.get_username())
     return redirect("admin:login")

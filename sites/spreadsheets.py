@@ -6,6 +6,7 @@ import io
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
@@ -13,9 +14,12 @@ from xml.etree.ElementTree import ParseError
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the full-width forms, which a spreadsheet set to Chinese or Japanese takes for the same."""
 UNPACKED_AT_MOST = 300_000_000
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_BROKEN = (zipfile.BadZipFile, zlib.error, InvalidFileException, KeyError, IndexError, ValueError, TypeError, AttributeError, ParseError)
+"""What openpyxl raises of files that only begin like one of its own."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -24,15 +28,23 @@ class UnreadableSpreadsheet(Exception):
 
 
 def sheet_lines(raw: bytes) -> Iterator[list[str]]:
-    """The cells of the first sheet as text, line by line. Raises UnreadableSpreadsheet at once, not while it is read."""
+    """The cells of the first sheet as text, line by line. Raises UnreadableSpreadsheet, at once or where it is found to be broken."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             if sum(part.file_size for part in archive.infolist()) > UNPACKED_AT_MOST:
                 raise UnreadableSpreadsheet("too large")
-        book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, ParseError):
+        sheet = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True).worksheets[0]
+    except _BROKEN:
         raise UnreadableSpreadsheet("not an XLSX file") from None
-    return ([_text(cell) for cell in line] for line in book.worksheets[0].iter_rows(values_only=True))
+    return _lines_of(sheet)
+
+
+def _lines_of(sheet: Any) -> Iterator[list[str]]:
+    try:
+        for line in sheet.iter_rows(values_only=True):
+            yield [_text(cell) for cell in line]
+    except _BROKEN:  # the cells are unpacked as they are read
+        raise UnreadableSpreadsheet("broken in the middle") from None
 
 
 def _text(cell: Any) -> str:

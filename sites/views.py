@@ -7,7 +7,7 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -31,6 +31,7 @@ class KeysView(StaffView):
     @extend_schema(summary="List collector keys", responses={200: KeyListSerializer, **errors(401, 403, 429)})
     def get(self, request: Request) -> Response:
         """The keys of the sites this person may see, without their secrets."""
+        _require(request, "view")
         keys = KeySerializer(_visible_keys(request), many=True).data
         return Response({"success": True, "count": len(keys), "keys": keys})
 
@@ -41,6 +42,7 @@ class KeysView(StaffView):
     )
     def post(self, request: Request) -> Response:
         """A new key of one site. Its secret is in this answer and nowhere else."""
+        _require(request, "add")
         wanted = _valid(NewKeySerializer(data=request.data))
         site = visible_sites(request).filter(code=wanted["site_id"]).first()
         if site is None:
@@ -53,6 +55,7 @@ class KeyView(StaffView):
     @extend_schema(summary="Revoke a collector key", request=None, responses={200: RevokedSerializer, **errors(401, 403, 404, 429)})
     def delete(self, request: Request, key_id: int) -> Response:
         """The key stops working at once. By its id: two keys may begin alike."""
+        _require(request, "change")
         key = get_object_or_404(_visible_keys(request), pk=key_id)
         revoked = revoke_key(key)
         key.refresh_from_db()
@@ -67,6 +70,8 @@ class KeyRotationView(StaffView):
     )
     def post(self, request: Request, key_id: int) -> Response:
         """A new key beside the old one, which stops working after the overlap."""
+        _require(request, "add")
+        _require(request, "change")
         wanted = _valid(RotationSerializer(data=request.data))
         key = get_object_or_404(_visible_keys(request), pk=key_id)
         try:
@@ -74,6 +79,12 @@ class KeyRotationView(StaffView):
         except KeyNotActive as error:
             raise ApiError(409, str(error))
         return _secret_answer(*made)
+
+
+def _require(request: Request, action: str) -> None:
+    """The permission that the admin asks for the same."""
+    if not request.user.has_perm(f"sites.{action}_collectorkey"):
+        raise PermissionDenied(f"You may not {action} collector keys.")
 
 
 def _visible_keys(request: Request) -> CollectorKeyQuerySet:

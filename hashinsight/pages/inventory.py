@@ -24,6 +24,12 @@ SHOWN = 100
 """Rows of each kind that the preview lists; the counts are of all."""
 
 
+def of_bearable_size(file: Any) -> Any:
+    if file and file.size > MAX_BYTES:
+        raise forms.ValidationError(_("The file is larger than %(limit)d MB.") % {"limit": MAX_BYTES // 1_000_000})
+    return file
+
+
 class ImportForm(forms.Form):
     site = forms.ModelChoiceField(label=gettext_lazy("Site"), queryset=Site.objects.none(), widget=UnfoldAdminSelectWidget)
     file = forms.FileField(
@@ -36,10 +42,7 @@ class ImportForm(forms.Form):
         sites.queryset = Site.objects.visible_to(user).active()
 
     def clean_file(self) -> Any:
-        file = self.cleaned_data["file"]
-        if file.size > MAX_BYTES:
-            raise forms.ValidationError(_("The file is larger than %(limit)d MB.") % {"limit": MAX_BYTES // 1_000_000})
-        return file
+        return of_bearable_size(self.cleaned_data["file"])
 
 
 def _require(request: HttpRequest) -> None:

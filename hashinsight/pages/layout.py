@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from hashinsight.pages.access import site_or_404
+from hashinsight.pages.inventory import of_bearable_size
 from miners import layout
 from miners.inventory_file import UnreadableFile, decoded, read_table
 from miners.layout import LayoutPlan, Place, PlaceNameRefused, PlaceTaken
@@ -36,7 +37,7 @@ def place(request: HttpRequest, pk: int) -> JsonResponse:
         moved = layout.move(site, _wanted(json.loads(request.body)))
     except (PlaceTaken, PlaceNameRefused) as error:
         return JsonResponse({"error": str(error)}, status=409)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return JsonResponse({"error": _("The request is not understood.")}, status=400)
     log.info("miners_placed", site_id=site.code, miner_count=moved, by=request.user.get_username())
     return JsonResponse({"moved": moved})
@@ -64,6 +65,11 @@ class LayoutForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 8, "class": "hi-textarea", "placeholder": "miner_id,zone,rack,slot"}),
     )
+
+    def clean(self) -> dict[str, Any]:
+        """Looked at before it is read: a file is not bounded as other bodies are."""
+        of_bearable_size(self.cleaned_data.get("file"))
+        return self.cleaned_data
 
     def raw(self) -> bytes:
         file = self.cleaned_data["file"]

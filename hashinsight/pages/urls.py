@@ -34,7 +34,6 @@ urlpatterns = [
     path("alerts/alert/<int:pk>/overview/act/", _staff(alert.act), name="alert_act"),
     path("miners/miner/<int:pk>/overview/timeline/", _staff(timeline.timeline), name="miner_timeline"),
     path("miners/miner/<int:pk>/overview/probe/", _staff(probe.probe), name="miner_probe"),
-    path("changes/", _staff(changes.changes), name="changes"),
     path("telemetry/readings/", _staff(readings.readings), name="readings"),
     path("preferences/", _staff(own.preferences), name="preferences"),
     path("preferences/filters/", _staff(lists.save_filter), name="save_filter"),

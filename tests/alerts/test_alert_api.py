@@ -70,8 +70,10 @@ def test_staff_see_their_sites_and_superusers_this_server_too(client, site):
     other = raised(make_site())
     server = make_alert(make_rule(RuleKind.DISK_LOW))
 
-    client.force_login(make_staff(sites=(site,)))
+    client.force_login(make_staff(sites=(site,), permissions=("alerts.view_alert",)))
     assert ids(client) == [mine.pk]
+    client.force_login(make_staff(sites=(site,)))
+    assert client.get(ADDRESS).status_code == 403
     client.force_login(make_superuser())
     assert set(ids(client)) == {mine.pk, other.pk, server.pk}
 

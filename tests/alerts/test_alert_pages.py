@@ -419,6 +419,20 @@ def test_site_manager_changes_rules_of_their_sites_only(site):
     assert [AlertRule.objects.get(pk=rule.pk).severity for rule in (own, everywhere)] == ["info", "warning"]
 
 
+@pytest.mark.parametrize(("permission", "mode"), [("commands.can_reboot", "off"), ("commands.can_restart", "live")])
+def test_rule_acts_only_in_the_way_of_somebody_who_may_give_its_command(site, permission, mode):
+    rule = make_rule(RuleKind.MINER_OFFLINE)
+    rule.sites.set([site])
+    client = Client()
+    client.force_login(make_staff(sites=(site,), permissions=("alerts.change_alertrule", "sites.view_site", permission)))
+    change = {"severity": "info", "for_minutes": 1, "clear_margin": 0, "clear_minutes": 2, "sites": [site.pk], "action": "restart"}
+    rest = {"group_from": 3, "group_percent": 50, "action_mode": "live", "action_cooldown_minutes": 60, "action_daily_cap": 20}
+
+    client.post(reverse("admin:alerts_alertrule_change", args=[rule.pk]), {**change, **rest})
+
+    assert AlertRule.objects.get(pk=rule.pk).action_mode == mode
+
+
 def test_names_of_racks_are_typed_with_commas(admin):
     rule = make_rule(RuleKind.MINER_OFFLINE, racks=["A/R07"])
     assert 'value="A/R07"' in page(admin, "admin:alerts_alertrule_change", rule.pk)

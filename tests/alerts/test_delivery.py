@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from apprise.plugins.custom_json import NotifyJSON
 
 from alerts import delivery
 from alerts.delivery import deliver, prune, retry_after
@@ -55,6 +56,25 @@ def opened(*, at: datetime = NOON, severity: str = "critical", name: str = "Nort
 
 def states() -> list[str]:
     return list(Delivery.objects.order_by("pk").values_list("state", flat=True))
+
+
+def test_service_that_crashes_is_a_failure_and_its_words_are_not_logged(monkeypatch, caplog):
+    def crash(*_arguments, **_more):
+        raise RuntimeError("cannot reach json://203.0.113.9/very-secret-token")
+
+    monkeypatch.setattr(NotifyJSON, "send", crash)
+    make_channel("json://203.0.113.9/very-secret-token")
+    opened()
+    route(now=NOON)
+
+    deliver(now=NOON)
+
+    assert (states(), Delivery.objects.get().last_error) == (["failed"], "RuntimeError")
+    (crashed,) = [record.msg for record in caplog.records if "notification_crashed" in str(record.msg)]
+    assert isinstance(crashed, dict)
+    assert crashed["at"][-1].endswith(" crash")
+    assert "exc_info" not in crashed  # whose text would be written out
+    assert "very-secret-token" not in str(crashed)
 
 
 def test_webhook_is_told_what_is_wrong_with_a_link(hooks):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from alerts import lifecycle
 from alerts.models import Alert, AlertEvent, Condition, RuleKind, Silence
@@ -28,6 +30,22 @@ def test_the_first_to_acknowledge_stays_the_one():
     lifecycle.acknowledge(alert, by=make_staff(), now=LATER)
     alert.refresh_from_db()
     assert (alert.acknowledged_by, alert.acknowledged_at, alert.events.count()) == (first, NOON, 1)
+
+
+def test_alert_of_more_miners_than_a_query_takes_values_is_resolved_by_hand():
+    miners, rule = make_miners(make_site(), 40), make_rule(RuleKind.MINER_OFFLINE)
+    alert = make_alert(rule, miners=miners)
+    Condition.objects.create(rule=rule, miner=miners[-1], bad_since=NOON, raised_at=NOON)
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        before = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 30)
+    try:
+        lifecycle.resolve_by_hand(alert, by=None, now=LATER)
+    finally:
+        if connection.vendor == "sqlite":
+            connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, before)
+    assert Condition.objects.get().is_dismissed
+    assert not alert.members.filter(left_at=None).exists()
 
 
 def test_what_is_resolved_by_hand_stays_quiet_until_it_was_good():

@@ -147,7 +147,7 @@ class World:
             is_staff, site = people[caller]
             person = get_user_model().objects.create(username="person", is_staff=is_staff)
             person.sites.add(site)
-            person.user_permissions.set(Permission.objects.filter(content_type__app_label="commands"))
+            person.user_permissions.set(Permission.objects.filter(content_type__app_label__in=("commands", "sites", "alerts")))
             client.force_login(person)
         if caller == SUPERUSER:
             client.force_login(get_user_model().objects.create(username="root", is_staff=True, is_superuser=True))

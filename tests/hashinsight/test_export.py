@@ -70,7 +70,7 @@ def test_exported_list_can_be_imported_again_and_changes_nothing(operator):
     assert (plan.errors, plan.unchanged) == ([], 1)
 
 
-@pytest.mark.parametrize("evil", ["=HYPERLINK(1)", "+1+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize("evil", ["=HYPERLINK(1)", "+1+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(A1)", "\t=1", "\uff1dSUM(A1)", "\n=1"])
 def test_no_cell_is_a_formula(operator, evil):
     make_miner(make_site(name=evil.strip()), "A-1", zone=evil)
 

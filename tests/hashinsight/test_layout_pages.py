@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from hashinsight.pages import inventory
 from miners.models import Miner
 from sites.models import Site
 from tests.makers import make_miner, make_site, make_staff, make_superuser
@@ -53,7 +54,13 @@ def test_taken_slot_is_told_and_nothing_moves(client: Client, site: Site) -> Non
     assert place_of("m1") == "A / R1 / 1"
 
 
-@pytest.mark.parametrize("said", ["text", [], {}, {"moves": 3}, {"moves": [[1]]}, {"miners": ["x"], "zone": "", "rack": "", "slot": ""}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("text", [], {}, {"moves": 3}, {"moves": [[1]]}, {"miners": ["x"], "zone": "", "rack": "", "slot": ""}),
+        {"moves": [[float("inf"), "A", "R1", "9"]]},
+    ],
+)
 def test_nonsense_is_answered_as_such(client: Client, site: Site, said: Any) -> None:
     assert place(client, site, said).status_code == 400
 
@@ -77,6 +84,13 @@ def test_file_is_shown_before_anything_is_stored(client: Client, site: Site) -> 
     assert place_of("m1") == "A / R1 / 1"
     client.post(address, {"text": FILE, "apply": "1"})
     assert place_of("m1") == "B / R7 / 4"
+
+
+def test_file_that_is_too_large_is_not_read(client: Client, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "MAX_BYTES", 2_000_000)
+    file = SimpleUploadedFile("layout.csv", b"miner_id,zone\n" + b"m1,B\n" * 500_000)
+    html = client.post(reverse("console:site_layout_import", args=[site.pk]), {"file": file}).content.decode()
+    assert "The file is larger than 2 MB." in html
 
 
 @pytest.mark.parametrize(("text", "said"), [("", "The file is empty"), ("a,b\n1,2\n", "miner_id is missing")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -124,6 +125,34 @@ def test_spreadsheet_is_read_like_a_csv_file(operator, site):
 
     miner = Miner.objects.get(miner_id="A-9")
     assert (miner.ip_address, miner.port, miner.rack) == ("10.0.0.9", 4028, "7")
+
+
+def altered(raw: bytes, part: str, old: bytes, new: bytes) -> bytes:
+    """The XLSX file with something replaced in one of its parts."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as source, zipfile.ZipFile(file, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            assert name != part or old in content
+            target.writestr(name, content.replace(old, new) if name == part else content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("xl/worksheets/sheet1.xml", b"</sheetData>", b"</c>"),
+        ("xl/worksheets/sheet1.xml", b"<v>4028</v>", b"<v>many</v>"),
+        ("[Content_Types].xml", b"<Types", b"<Typ"),
+    ],
+)
+def test_broken_spreadsheet_is_refused_in_words(operator, site, part, old, new):
+    raw = sheet(["miner_id", "ip_address", "port"], ["A-9", "10.0.0.9", 4028])
+
+    answer = upload(operator, site, altered(raw, part, old, new), "farm.xlsx")
+
+    assert "begins like an XLSX file" in answer.content.decode()
+    assert not InventoryImport.objects.exists()
 
 
 @pytest.mark.parametrize(

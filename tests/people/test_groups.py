@@ -16,6 +16,7 @@ from hashinsight.schedules import ALLOWED_CALLABLES
 from miners.models import Miner, MinerModel
 from sites.models import CollectorKey, Site
 from tests.makers import make_key, make_miner, make_miner_model, make_site, make_staff, make_superuser
+from tests.people.phones import enrolled
 
 pytestmark = pytest.mark.django_db
 
@@ -290,6 +291,8 @@ def test_administrator_does_not_set_the_password_of_somebody_with_sites_beyond_t
     assert [client.post(f"/admin/auth/user/{user.pk}/reset-now/").status_code for user in (ann, bob)] == [403, 302]
     ann.refresh_from_db()
     assert ann.check_password("not a secret")
+    enrolled(ann)
+    assert "reset-now" not in client.get(f"/admin/auth/user/{ann.pk}/change/").content.decode()
 
 
 def test_somebody_who_may_do_more_is_not_taken_over_while_switched_off(farm):

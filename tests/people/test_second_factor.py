@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client
-from django_otp.plugins.otp_static.models import StaticToken
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from people import second_factor
@@ -66,6 +66,13 @@ def test_enrolment_with_a_wrong_code_changes_nothing_and_shows_the_same_key(clie
     assert "another code" in answer.content.decode()
     assert Phone.that_read(answer.content.decode()).code() == phone.code()
     assert not TOTPDevice.objects.exists()
+
+
+def test_enrolment_with_digits_that_are_no_number_is_a_wrong_code(client, person):
+    log_in(client, person)
+    client.get(ENROL)
+
+    assert "another code" in client.post(ENROL, {"code": "\u00b2" * 6}).content.decode()
 
 
 def test_neither_key_nor_recovery_codes_can_be_read_in_the_database(client, person):
@@ -169,10 +176,13 @@ def test_new_recovery_codes_replace_the_old_and_leave_the_session_open(client, p
     log_in(client, person)
     client.post(CODE, {"code": codes[0]})
 
-    page = client.post("/admin/account/recovery-codes/").content.decode()
+    client.post("/admin/account/recovery-codes/", {"code": codes[0]})  # used up by the login
+    assert second_factor.recovery_codes_left(person) == second_factor.RECOVERY_CODES - 1
+    StaticDevice.objects.update(throttling_failure_timestamp=None)
+    page = client.post("/admin/account/recovery-codes/", {"code": codes[1]}).content.decode()
 
-    assert set(RECOVERY_CODE.findall(page)).isdisjoint(codes)
-    assert second_factor.verify(person, codes[1]) is None
+    assert len(set(RECOVERY_CODE.findall(page)) - set(codes)) == second_factor.RECOVERY_CODES
+    assert second_factor.verify(person, codes[2]) is None
     assert is_in(client)
 
 

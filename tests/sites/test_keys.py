@@ -156,8 +156,27 @@ def test_revoking_a_key_that_is_not_there_says_where_to_look():
 def staff():
     site = make_site("north")
     client = Client()
-    client.force_login(make_staff(sites=(site,)))
+    rights = tuple(f"sites.{action}_collectorkey" for action in ("view", "add", "change"))
+    client.force_login(make_staff(sites=(site,), permissions=rights))
     return client
+
+
+@pytest.mark.parametrize(
+    ("right", "status"), [("view", [200, 403, 403, 403]), ("add", [403, 201, 403, 403]), ("change", [403, 403, 403, 200])]
+)
+def test_staff_do_with_keys_what_they_may_in_the_admin(right, status):
+    site, client = make_site("north"), Client()
+    key, _secret = make_key(site)
+    client.force_login(make_staff(sites=(site,), permissions=(f"sites.{right}_collectorkey",)))
+
+    answers = [
+        client.get("/api/collector/keys"),
+        client.post("/api/collector/keys", {"site_id": "north", "name": "edge"}, content_type="application/json"),
+        client.post(f"/api/collector/keys/{key.pk}/rotate", {}, content_type="application/json"),
+        client.delete(f"/api/collector/keys/{key.pk}"),
+    ]
+
+    assert [answer.status_code for answer in answers] == status
 
 
 def test_staff_make_a_key_whose_secret_is_shown_once(staff):
