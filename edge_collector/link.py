@@ -80,6 +80,7 @@ class Link:
 
     def _once(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         cut = _Cut(self._server.timeout_s)
+        response: http.client.HTTPResponse | None = None
         keep = False
         try:
             with cut:
@@ -94,6 +95,8 @@ class Link:
             raise self._explained(error, cut) from error
         finally:
             if not keep:
+                if response is not None:
+                    response.close()  # it holds the socket, and an error's traceback holds it
                 self.close()
         return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, answer)
 

@@ -71,9 +71,8 @@ class FaultProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError, ValueError):
+        with client, contextlib.suppress(OSError, ValueError), client.makefile("rb") as reader:
             client.settimeout(30)
-            reader = client.makefile("rb")
             while request := _read_message(reader):
                 fault, part = self._drawn()
                 if not self._happen(fault, client, request, part=part):
@@ -113,7 +112,8 @@ class FaultProxy:
         """The server's own answer."""
         with socket.create_connection(("127.0.0.1", self._server_port), timeout=30) as server:
             server.sendall(request)
-            return _read_message(server.makefile("rb"))
+            with server.makefile("rb") as reader:
+                return _read_message(reader)
 
     def _send_part(self, request: bytes, part: float) -> None:
         head, _, body = request.partition(b"\r\n\r\n")

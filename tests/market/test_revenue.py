@@ -45,7 +45,8 @@ def overview(client: Client, settings):
 
 def known(**values: float) -> None:
     for key, value in values.items():
-        KeptValue.objects.create(key=key, value={"value": value, "source": "coingecko"}, fetched_at=timezone.now() - timedelta(seconds=5))
+        kept = {"value": {"value": value, "source": "coingecko"}, "fetched_at": timezone.now() - timedelta(seconds=5)}
+        KeptValue.objects.update_or_create(key=key, defaults=kept)
 
 
 @pytest.mark.django_db
