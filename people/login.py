@@ -29,6 +29,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from people import second_factor
 from people.lockout import count_failure, is_locked, locked_page
 from people.models import Preferences
+from people.sealing import SealBroken
 from people.sessions import note_origin
 from sites.authentication import client_address
 
@@ -139,6 +140,9 @@ class CodeView(FormView):
             device = second_factor.verify(self.person, form.cleaned_data["code"])
         except second_factor.TooSoon as error:
             form.add_error("code", ngettext("Wait %d second and try again.", "Wait %d seconds and try again.", error.wait_s) % error.wait_s)
+            return self.form_invalid(form)
+        except SealBroken:
+            form.add_error("code", _("This server has a new SECRET_KEY and cannot check codes: ask for a reset of your second factor."))
             return self.form_invalid(form)
         if device is None:
             count_failure(self.request, self.person.get_username())

@@ -17,6 +17,8 @@ from openpyxl.utils.exceptions import InvalidFileException
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """The last four are the full-width forms, which a spreadsheet set to Chinese or Japanese takes for the same."""
 UNPACKED_AT_MOST = 300_000_000
+TEXTS_AT_MOST = 30_000_000
+"""Of the part that openpyxl holds in memory whole, at several times its size."""
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _BROKEN = (zipfile.BadZipFile, zlib.error, InvalidFileException, KeyError, IndexError, ValueError, TypeError, AttributeError, ParseError)
 """What openpyxl raises of files that only begin like one of its own."""
@@ -24,14 +26,16 @@ _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class UnreadableSpreadsheet(Exception):
-    """It is no XLSX file, or unpacks to more than UNPACKED_AT_MOST bytes."""
+    """It is no XLSX file, or unpacks to more than UNPACKED_AT_MOST bytes, or TEXTS_AT_MOST of texts."""
 
 
 def sheet_lines(raw: bytes) -> Iterator[list[str]]:
     """The cells of the first sheet as text, line by line. Raises UnreadableSpreadsheet, at once or where it is found to be broken."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(part.file_size for part in archive.infolist()) > UNPACKED_AT_MOST:
+            parts = archive.infolist()
+            texts = sum(part.file_size for part in parts if part.filename.lower().endswith("sharedstrings.xml"))
+            if texts > TEXTS_AT_MOST or sum(part.file_size for part in parts) > UNPACKED_AT_MOST:
                 raise UnreadableSpreadsheet("too large")
         sheet = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True).worksheets[0]
     except _BROKEN:

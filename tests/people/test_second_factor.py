@@ -149,6 +149,14 @@ def test_code_works_once(person):
     assert not is_in(second)
 
 
+def test_code_that_a_new_secret_key_makes_unreadable_is_refused_in_words(client, person, settings):
+    phone, _codes = enrolled(person)
+    settings.SECRET_KEY = "a key that this server did not have when the app was enrolled"
+    log_in(client, person)
+
+    assert "ask for a reset" in client.post(CODE, {"code": phone.code()}).content.decode()
+
+
 def test_right_code_just_after_a_wrong_one_is_told_to_wait(client, person):
     phone, _codes = enrolled(person)
     log_in(client, person)
