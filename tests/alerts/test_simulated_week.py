@@ -22,7 +22,7 @@ from tests.alerts.inboxes import MailServer, WebhookServer
 from tests.alerts.told import make_channel, make_receiver
 from tests.makers import NOON, make_miner_model, make_site, make_staff
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 STEP = timedelta(minutes=20)
 """The farms' interval: coarse, so that a week is 504 rounds."""

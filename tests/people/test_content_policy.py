@@ -15,7 +15,7 @@ from tests.web import WebServer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 
 def policy_of(answer) -> dict[str, list[str]]:
