@@ -224,7 +224,8 @@ class Week:
                 self.north.add_rack(zone, name, 10, model=model)
         self.south.add(*[f"s-{number:02}" for number in range(1, 11)], model=model, ip_address="10.9.0.1")
         self.names = {farm: [miner.miner_id for miner in Miner.objects.filter(site=farm.site)] for farm in (self.north, self.south)}
-        AlertRule.objects.filter(kind=RuleKind.DISK_LOW).delete()  # of the machine that runs this, not of the farm
+        machine = (RuleKind.DISK_LOW, RuleKind.PARTITIONS_LOW)  # of the machine that runs this and of today, not of the farm's week
+        AlertRule.objects.filter(kind__in=machine).delete()
         Silence.objects.create(
             site=self.north.site, zone="B", rack="R2", is_maintenance=True, starts_at=PLANNED[0], ends_at=PLANNED[1], reason="cleaning"
         )

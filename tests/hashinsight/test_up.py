@@ -67,8 +67,9 @@ def test_next_start_ends_what_a_dead_supervisor_left_behind(up: Supervised, chil
     assert up.supervisor
     stopped = up.leaders("qcluster")[0]
     stopped.suspend()  # a process that is stopped notices nothing, not even that its supervisor is gone
-    for member in up.members("qcluster"):
-        member.suspend()
+    while awake := [member for member in up.members("qcluster") if member.status() != psutil.STATUS_STOPPED]:
+        for member in awake:  # also those that one of them had just forked
+            member.suspend()
     up.supervisor.kill()
     up.supervisor.wait()
     assert stopped in up.processes()
