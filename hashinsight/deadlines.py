@@ -85,9 +85,14 @@ class Deadlines:
     def _run(self) -> None:
         while True:
             time.sleep(LOOK_EVERY_S)
-            frames = sys._current_frames()
-            for each in list(self._at_work.values()):
-                self._look_at(each, frames.get(each.thread), now=time.monotonic())
+            if self._at_work:
+                self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        frames = sys._current_frames()
+        for each in list(self._at_work.values()):
+            self._look_at(each, frames.get(each.thread), now=time.monotonic())
+        frames.clear()  # it holds this function's own frame too, and so itself and every thread's sockets and cursors
 
     def _look_at(self, request: _Request, frame: FrameType | None, *, now: float) -> None:
         place = (id(frame), frame.f_lasti if frame else 0, request.statements)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import socket
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from django.db import OperationalError, connection
 from django.db.utils import load_backend
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
 
 from cgminer.address import Address
 from cgminer.client import MinerClient, RetryPolicy
 from cgminer.errors import MinerTimeout
+from hashinsight import deadlines
 from hashinsight import settings as configuration
+from hashinsight.deadlines import Deadlines
 from tests.makers import make_key, make_site
 from tests.servers import wait_until
 from tests.web import WebServer
@@ -84,6 +89,23 @@ def _drip(client: socket.socket) -> bool:
         return False
     except OSError:
         return True
+
+
+@pytest.mark.once
+def test_what_a_request_held_goes_with_it_though_it_was_looked_at(monkeypatch):
+    monkeypatch.setattr(deadlines, "LOOK_EVERY_S", 0.05)
+    held: list[weakref.ref[socket.socket]] = []
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        with socket.socket() as client:
+            held.append(weakref.ref(client))
+            monkeypatch.setattr(deadlines, "LOOK_EVERY_S", 5.0)
+            time.sleep(0.5)
+        return HttpResponse()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(Deadlines(answer), RequestFactory().get("/")).result()
+    wait_until(lambda: held[0]() is None, timeout_s=2, what="the end of what the request held")
 
 
 @pytest.mark.postgresql
