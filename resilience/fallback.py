@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +40,8 @@ OPERATION_S = 5.0
 PROBE_EVERY_S = 5.0
 LOCAL_ENTRIES = 20_000
 REMEMBERED_KEYS = 50_000
+_TURNS = 3
+"""How often an operation that finds Redis away, and back a moment later, turns to it again."""
 PASSING = (RedisConnectionError, RedisTimeoutError, OSError)
 """Worth another attempt; a Redis that answers with an error (no memory left, read-only) says the same the next time."""
 CLIENT_OPTIONS = {
@@ -72,26 +74,33 @@ class Link:
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
-    def call(self, name: str, *args: Any, attempts: int, instead: BaseCache, **kwargs: Any) -> Any:
-        """What Redis says, or, while it is away, what `instead` says."""
-        if self._is_up():
-            try:
-                return self._attempt(getattr(self.shared, name), *args, attempts=attempts, **kwargs)
-            except (RedisError, OSError) as error:
-                self._leave_alone(error)
+    def call(self, name: str, *args: Any, attempts: int, instead: BaseCache, changes: Collection[str] | None = (), **kwargs: Any) -> Any:
+        """What Redis says, or, while it is away, what `instead` says. `changes` are the keys that are then out of date in Redis, None for
+        all."""
+        for _ in range(_TURNS):
+            if self._is_up():
+                try:
+                    return self._attempt(getattr(self.shared, name), *args, attempts=attempts, **kwargs)
+                except (RedisError, OSError) as error:
+                    self._leave_alone(error)
+            if self._remember(changes, kwargs.get("version")):
+                break
         FALLBACKS.inc()
         return getattr(instead, name)(*args, **kwargs)
 
-    def changed(self, keys: Iterable[str], version: int | None) -> None:
-        """These keys are out of date in Redis once it is back."""
-        if self.breaker.current_state == STATE_CLOSED:
-            return
+    def _remember(self, changes: Collection[str] | None, version: int | None) -> bool:
+        """For when Redis is back; False when it is back by now."""
+        if changes is not None and not changes:
+            return self.breaker.current_state != STATE_CLOSED
         with self._lock:
-            self._changed.update((key, version) for key in keys)
-            self._changed_all = self._changed_all or len(self._changed) > REMEMBERED_KEYS
-
-    def changed_all(self) -> None:
-        self._changed_all = self.breaker.current_state != STATE_CLOSED
+            if self.breaker.current_state == STATE_CLOSED:
+                return False
+            if changes is None:
+                self._changed_all = True
+            else:
+                self._changed.update((key, version) for key in changes)
+                self._changed_all = self._changed_all or len(self._changed) > REMEMBERED_KEYS
+            return True
 
     def _is_up(self) -> bool:
         if self.breaker.current_state == STATE_CLOSED:
@@ -115,6 +124,7 @@ class Link:
                 return  # another thread was faster
             self.away_since, self.reason = timezone.now(), f"{type(error).__name__}: {error}"
             failures.count("redis", ErrorClass.TIMEOUT if isinstance(error, RedisTimeoutError) else ErrorClass.CONNECTION)
+            self.local.clear()
             log.warning("redis_away", error=self.reason, hint="each process uses its own memory until it is back")
             self.breaker.open()
         self._watch()
@@ -143,9 +153,8 @@ class Link:
             for version in {version for _key, version in self._changed}:
                 self.shared.delete_many([key for key, of in self._changed if of == version], version=version)
             self._changed, self._changed_all = set(), False
-            self.local.clear()
-            self.away_since, self.reason = None, ""
             self.breaker.close()
+            self.away_since, self.reason = None, ""
 
 
 _links: dict[str, Link] = {}
@@ -194,11 +203,9 @@ class FallbackCache(BaseCache):
         link = _link(self._location, self._params)
         return link.call(name, *args, attempts=ATTEMPTS, instead=self.instead_of(link), **kwargs)
 
-    def _change(self, name: str, keys: Iterable[str], *args: Any, attempts: int = ATTEMPTS, version: int | None, **kwargs: Any) -> Any:
+    def _change(self, name: str, keys: Collection[str], *args: Any, attempts: int = ATTEMPTS, version: int | None, **kwargs: Any) -> Any:
         link = _link(self._location, self._params)
-        result = link.call(name, *args, attempts=attempts, instead=self.instead_of(link), version=version, **kwargs)
-        link.changed(keys, version)
-        return result
+        return link.call(name, *args, attempts=attempts, instead=self.instead_of(link), changes=keys, version=version, **kwargs)
 
     def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
         return self._ask("get", key, default, version=version)
@@ -233,8 +240,8 @@ class FallbackCache(BaseCache):
         self._change("delete_many", names, names, version=version)
 
     def clear(self) -> None:
-        self._ask("clear")
-        _link(self._location, self._params).changed_all()
+        link = _link(self._location, self._params)
+        link.call("clear", attempts=ATTEMPTS, instead=self.instead_of(link), changes=None)
 
 
 class SharedCache(FallbackCache):
