@@ -51,46 +51,34 @@ class _Request:
         return execute(*arguments)
 
 
-class Deadlines:
-    """Middleware. Around everything that may wait for somebody."""
+class _Watch:
+    """The requests of this process, and the thread that looks at them."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
-        self._at_work: dict[int, _Request] = {}
-        self._watcher: threading.Thread | None = None
+    def __init__(self) -> None:
+        self.at_work: dict[int, _Request] = {}
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=self._forget)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        self._watch()
-        database = connections[DEFAULT_DB_ALIAS]
-        at_work = _Request(request.path, threading.get_ident(), request.META.get("gunicorn.socket"), database)
-        self._at_work[at_work.thread] = at_work
-        try:
-            with database.execute_wrapper(at_work.count_statement):
-                return self._get_response(request)
-        finally:
-            del self._at_work[at_work.thread]
-
     def _forget(self) -> None:
-        self._at_work, self._watcher, self._lock = {}, None, threading.Lock()
+        self.at_work, self._thread, self._lock = {}, None, threading.Lock()
 
-    def _watch(self) -> None:
-        if self._watcher is None:
+    def begin(self) -> None:
+        if self._thread is None:
             with self._lock:
-                if self._watcher is None:
-                    self._watcher = threading.Thread(target=self._run, name="deadlines", daemon=True)
-                    self._watcher.start()
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                    self._thread.start()
 
     def _run(self) -> None:
         while True:
             time.sleep(LOOK_EVERY_S)
-            if self._at_work:
-                self._look_at_all()
+            if self.at_work:
+                self._look()
 
-    def _look_at_all(self) -> None:
+    def _look(self) -> None:
         frames = sys._current_frames()
-        for each in list(self._at_work.values()):
+        for each in list(self.at_work.values()):
             self._look_at(each, frames.get(each.thread), now=time.monotonic())
         frames.clear()  # it holds this function's own frame too, and so itself and every thread's sockets and cursors
 
@@ -102,6 +90,26 @@ class Deadlines:
             _cut_off(request, "anything", seconds=now - request.began)
         elif _waits_for_database(frame) and now - request.there_since > settings.DATABASE_STATEMENT_TIMEOUT + GRACE_S:
             _cut_off(request, "database", seconds=now - request.there_since)
+
+
+_watch = _Watch()
+
+
+def deadlines(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware. Around everything that may wait for somebody."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        _watch.begin()
+        database = connections[DEFAULT_DB_ALIAS]
+        at_work = _Request(request.path, threading.get_ident(), request.META.get("gunicorn.socket"), database)
+        _watch.at_work[at_work.thread] = at_work
+        try:
+            with database.execute_wrapper(at_work.count_statement):
+                return get_response(request)
+        finally:
+            del _watch.at_work[at_work.thread]
+
+    return answer
 
 
 def _waits_for_database(frame: FrameType | None) -> bool:

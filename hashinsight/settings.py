@@ -81,7 +81,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "hashinsight.health.liveness_first",
     "hashinsight.compression.Compression",
-    "hashinsight.deadlines.Deadlines",
+    "hashinsight.deadlines.deadlines",
     "hashinsight.metrics.scrape_first",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",

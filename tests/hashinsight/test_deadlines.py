@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,6 @@ from cgminer.client import MinerClient, RetryPolicy
 from cgminer.errors import MinerTimeout
 from hashinsight import deadlines
 from hashinsight import settings as configuration
-from hashinsight.deadlines import Deadlines
 from tests.makers import make_key, make_site
 from tests.servers import wait_until
 from tests.web import WebServer
@@ -103,9 +103,19 @@ def test_what_a_request_held_goes_with_it_though_it_was_looked_at(monkeypatch):
             time.sleep(0.5)
         return HttpResponse()
 
+    monkeypatch.setattr(deadlines, "_watch", deadlines._Watch())
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(Deadlines(answer), RequestFactory().get("/")).result()
+        pool.submit(deadlines.deadlines(answer), RequestFactory().get("/")).result()
     wait_until(lambda: held[0]() is None, timeout_s=2, what="the end of what the request held")
+
+
+@pytest.mark.once
+def test_one_thread_watches_however_often_the_application_is_loaded():
+    before = set(threading.enumerate())
+    for _ in range(3):
+        deadlines.deadlines(lambda _request: HttpResponse())(RequestFactory().get("/"))
+
+    assert len(set(threading.enumerate()) - before) <= 1
 
 
 @pytest.mark.postgresql
