@@ -78,7 +78,10 @@ class _Collected:
             self.latency_ms = round(reply.latency_ms, 1)
         found = wire.replies(wire.decode(reply.raw), command)
         self.replies.update(found)
-        self.succeeded = self.succeeded or any(_succeeded(name, each) for name, each in found.items())
+        for name, each in found.items():
+            if self.succeeded:
+                return
+            self.succeeded = _succeeded(name, each)
 
     def missing(self) -> list[str]:
         """What this firmware, as far as it is known by now, could still tell and was not asked."""

@@ -72,7 +72,7 @@ def _by_command(replies: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[s
     """Replies that are objects, joined ones taken apart."""
     known: dict[str, Mapping[str, Any]] = {}
     for command, reply in replies.items():
-        if not isinstance(reply, dict):
+        if type(reply) is not dict:
             continue
         if "+" in command:
             known.update(split(reply, command))
@@ -92,7 +92,7 @@ def _why_nothing(known: Replies) -> str:
 
 
 def _says_something(reply: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, dict | list) and value and name in _MINER_SECTIONS for name, value in reply.items())
+    return any(name in _MINER_SECTIONS and value and isinstance(value, dict | list) for name, value in reply.items())
 
 
 def wanted_commands(replies: Mapping[str, Mapping[str, Any]], *, firmware: Firmware | None = None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from cgminer import plausible
 from cgminer.parsers.antminer_chains import read_new_api
 from cgminer.parsers.antminer_slots import read_old_api
 from cgminer.parsers.basics import read_basics
-from cgminer.parsers.sections import Fields, Replies, Row, fill, first, keep, stats_rows, summary_row, version_row
+from cgminer.parsers.sections import Fields, Replies, Row, first, stats_rows, summary_row, version_row
 
 _OTHER_BRANDS: Final = frozenset({"Blackminer", "BlackMiner", "Hammer", "Volcminer", "Elphapex"})
 _VARIANT = re.compile(r"\s*\(((?:vnish|msk|hiveon|asicseer|anthill|braiins|luxos)[^)]*)\)\s*$", re.IGNORECASE)
@@ -43,8 +43,11 @@ def _read_identity(replies: Replies, header: Row, main: Row, fields: Fields) -> 
     kind, firmware = _split_variant(kind)
     number = plausible.text(miner, 50)
     named = firmware if firmware is None or any(map(str.isdigit, firmware)) else f"{firmware} {number or ''}".strip()
-    keep(fields, firmware_version=named or number, maker=_maker(kind), model=kind)
-    fill(fields, compile_time=plausible.text(version.get("CompileTime") or header.get("CompileTime") or info.get("CompileTime")))
+    fields["firmware_version"] = named or number
+    fields["maker"] = _maker(kind)
+    fields["model"] = kind
+    if fields["compile_time"] is None:
+        fields["compile_time"] = plausible.text(version.get("CompileTime") or header.get("CompileTime") or info.get("CompileTime"))
 
 
 def _split_variant(kind: str | None) -> tuple[str | None, str | None]:

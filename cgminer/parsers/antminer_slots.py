@@ -160,15 +160,20 @@ class _Slot(NamedTuple):
     rate: float | None
     pcb: tuple[float, ...]
     chips: tuple[float, ...]
-    works: bool
+    works: object
 
 
 def _boards(main: Row, layout: Layout, fields: Fields, unit: float) -> tuple[Board, ...]:
-    slots = [_slot(main, names) for names in layout.slots]
-    if sensors := tuple([value for slot in slots for value in slot.pcb]):
-        fields["temperature_boards"] = sensors
-    if sensors := tuple([value for slot in slots for value in slot.chips]):
-        fields["temperature_chips"] = sensors
+    slots = [slot for names in layout.slots if (slot := _slot(main, names))]
+    pcb: tuple[float, ...] = ()
+    chips: tuple[float, ...] = ()
+    for slot in slots:
+        pcb += slot.pcb
+        chips += slot.chips
+    if pcb:
+        fields["temperature_boards"] = pcb
+    if chips:
+        fields["temperature_chips"] = chips
     fitted = _fitted(slots, plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES)) or len(_SLOT_NAMES))
     whole = fields.get("hashrate_5s_ghs") or fields.get("hashrate_ghs")
     scale = unit * rates.scale_to_total([slot.rate * unit for slot in fitted if slot.rate], whole)
@@ -189,7 +194,8 @@ def _fitted(slots: Sequence[_Slot], most: int) -> Sequence[_Slot]:
     return fitted
 
 
-def _slot(main: Row, names: SlotNames) -> _Slot:
+def _slot(main: Row, names: SlotNames) -> _Slot | None:
+    """None for a slot that is empty."""
     get = main.get
     rate = plausible.rate(get(names.rate))
     works = get(names.chips) or get(names.states) or rate
@@ -197,10 +203,10 @@ def _slot(main: Row, names: SlotNames) -> _Slot:
     if not works:
         works = plausible.frequency(pick(main, names.clocks))
         if not works and pcb in _NO_SENSORS and chips in _NO_SENSORS and not get(names.sensor):
-            return _Slot(names, rate, (), (), False)
+            return None
     if pcb is None and chips is None:
-        return _Slot(names, rate, *_summarising_sensors(main, names), bool(works))
-    return _Slot(names, rate, plausible.temperatures(pcb), plausible.temperatures(chips), bool(works))
+        return _Slot(names, rate, *_summarising_sensors(main, names), works)
+    return _Slot(names, rate, plausible.temperatures(pcb), plausible.temperatures(chips), works)
 
 
 def _summarising_sensors(main: Row, names: SlotNames) -> Sensors:

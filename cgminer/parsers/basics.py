@@ -9,7 +9,7 @@ from typing import Any, Final
 from cgminer import plausible
 from cgminer.parsers import rates
 from cgminer.parsers.pools import read_pools
-from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, keep, pick, summary_row, version_row
+from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, pick, summary_row, version_row
 from cgminer.snapshot import Board, MiningState, Pool, Snapshot
 from cgminer.wire import status_of
 
@@ -41,13 +41,10 @@ def read_basics(replies: Replies) -> Fields:
 
 def _read_software(replies: Replies, summary: Row, fields: Fields) -> None:
     version = version_row(replies)
-    keep(
-        fields,
-        software=_described(replies) or _named(version),
-        api_version=plausible.text(str(version.get("API", "")), 20),
-        compile_time=plausible.text(version.get("CompileTime")),
-        mac_address=plausible.mac_address(pick(version, ("MAC", "mac"))) or plausible.mac_address(summary.get("MAC")),
-    )
+    fields["software"] = _described(replies) or _named(version)
+    fields["api_version"] = plausible.text(str(version.get("API", "")), 20)
+    fields["compile_time"] = plausible.text(version.get("CompileTime"))
+    fields["mac_address"] = plausible.mac_address(pick(version, ("MAC", "mac"))) or plausible.mac_address(summary.get("MAC"))
 
 
 def _described(replies: Replies) -> str | None:

@@ -8,7 +8,7 @@ from cgminer import plausible
 from cgminer.parsers.sections import Replies, Row, first, rows
 from cgminer.snapshot import Pool, PoolStatus
 
-_STATUSES: Final = {
+_STATUSES = {
     "alive": PoolStatus.ALIVE,
     "active": PoolStatus.ALIVE,
     "working": PoolStatus.ALIVE,
@@ -17,6 +17,7 @@ _STATUSES: Final = {
     "disabled": PoolStatus.DISABLED,
     "rejecting": PoolStatus.DISABLED,
 }
+_STATUSES |= {word.capitalize(): status for word, status in _STATUSES.items()}  # as nearly all firmware writes them
 _TRUE: Final = (True, 1, "true", "True", "1", "Y")
 
 
@@ -42,14 +43,20 @@ def read_pools(replies: Replies) -> tuple[Pool, ...]:
     if not found:
         return _pool_on_display(replies)
     names = _NEW_API_NAMES if "url" in found[0] else _NAMES
-    configured = [(index, row, url) for index, row in enumerate(found) if (url := plausible.text(row.get(names.url), 255)) is not None]
-    in_use = _in_use([row for _, row, _ in configured], names)
-    return tuple([_pool(row, names, index=index, url=url, active=row is in_use) for index, row, url in configured])
+    urls = [plausible.text(row.get(names.url), 255) for row in found]
+    in_use = _in_use([row for row, url in zip(found, urls, strict=True) if url is not None], names)
+    return tuple(
+        [
+            _pool(row, names, index=index, url=url, active=row is in_use)
+            for index, (row, url) in enumerate(zip(found, urls, strict=True))
+            if url is not None
+        ]
+    )
 
 
 def _pool(row: Row, names: PoolNames, *, index: int, url: str, active: bool) -> Pool:
     get = row.get
-    position = plausible.small_count(get(names.position))
+    position, group = plausible.small_count(get(names.position)), get("GROUP")
     return Pool(
         id=index if position is None else position,
         url=url,
@@ -57,7 +64,7 @@ def _pool(row: Row, names: PoolNames, *, index: int, url: str, active: bool) -> 
         status=_status(get(names.status)),
         active=active,
         priority=plausible.small_count(get(names.priority)),
-        group=plausible.small_count(get("GROUP")),
+        group=None if group is None else plausible.small_count(group),
         accepted_shares=plausible.counter(get(names.accepted)),
         rejected_shares=plausible.counter(get(names.rejected)),
         stale_shares=plausible.counter(get(names.stale)),
@@ -65,14 +72,21 @@ def _pool(row: Row, names: PoolNames, *, index: int, url: str, active: bool) -> 
 
 
 def _status(value: Any) -> PoolStatus:
-    return _STATUSES.get(value.lower(), PoolStatus.UNKNOWN) if type(value) is str else PoolStatus.UNKNOWN
+    if type(value) is not str:
+        return PoolStatus.UNKNOWN
+    return _STATUSES.get(value) or _STATUSES.get(value.lower(), PoolStatus.UNKNOWN)
 
 
 def _in_use(configured: list[Row], names: PoolNames) -> Row | None:
     """The pool the miner says it works for. Firmware that never says it fails over in order: the first alive one by priority."""
-    said = [row.get(names.active) for row in configured]
-    if said.count(None) < len(said):
-        return next((row for row, active in zip(configured, said, strict=True) if active in _TRUE), None)
+    says = False
+    for row in configured:
+        active = row.get(names.active)
+        if active is True or (active is not None and active in _TRUE):
+            return row
+        says = says or active is not None
+    if says:
+        return None
     alive = [row for row in configured if _status(row.get(names.status)) is PoolStatus.ALIVE]
     return min(alive, key=lambda row: plausible.small_count(row.get(names.priority)) or 0, default=None)
 
