@@ -44,13 +44,15 @@ def number(value: Any) -> float | None:
 def _number_in_text(text: str) -> float | None:
     if len(text) > 40:
         return None
-    if "," in text and _GROUPED.fullmatch(text.strip()):
-        text = text.replace(",", "")
     try:
         parsed = float(text)
     except ValueError:
-        return None
+        return _grouped(text)
     return parsed if math.isfinite(parsed) and "_" not in text else None
+
+
+def _grouped(text: str) -> float | None:
+    return float(text.replace(",", "")) if _GROUPED.fullmatch(text.strip()) else None
 
 
 def leading_number(value: Any) -> float | None:
@@ -138,7 +140,8 @@ def watts(value: Any) -> float | None:
 
 
 def rate(value: Any) -> float | None:
-    parsed = number(value) if type(value) is not float else value
+    kind = type(value)
+    parsed = value if kind is float else _number_in_text(value) if kind is str else number(value)
     return parsed if parsed is not None and 0 <= parsed <= 1e15 else None
 
 

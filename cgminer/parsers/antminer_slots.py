@@ -164,12 +164,14 @@ class _Slot(NamedTuple):
 
 
 def _boards(main: Row, layout: Layout, fields: Fields, unit: float) -> tuple[Board, ...]:
-    slots = [slot for names in layout.slots if (slot := _slot(main, names))]
+    slots = []
     pcb: tuple[float, ...] = ()
     chips: tuple[float, ...] = ()
-    for slot in slots:
-        pcb += slot.pcb
-        chips += slot.chips
+    for names in layout.slots:
+        if slot := _slot(main, names):
+            slots.append(slot)
+            pcb += slot.pcb
+            chips += slot.chips
     if pcb:
         fields["temperature_boards"] = pcb
     if chips:
@@ -218,14 +220,14 @@ def _summarising_sensors(main: Row, names: SlotNames) -> Sensors:
 
 
 def _board(main: Row, slot: _Slot, scale: float) -> Board:
-    names, rate = slot.names, slot.rate
+    names, rate, pcb, chips, _ = slot
     found_chips = plausible.small_count(main.get(names.chips))
     working, listed = chip_states(main.get(names.states))
     return Board(
         id=names.slot,
         hashrate_ghs=rate if rate is None or scale == 1 else round(rate * scale, 6),
-        temperature=max(slot.pcb) if slot.pcb else None,
-        temperature_chip=max(slot.chips) if slot.chips else None,
+        temperature=max(pcb) if pcb else None,
+        temperature_chip=max(chips) if chips else None,
         frequency=plausible.frequency(pick(main, names.clocks)),
         chips_ok=working if listed >= (found_chips or 0) else None,
         chips_total=max(found_chips or 0, listed) if found_chips is not None or listed else None,
@@ -252,8 +254,7 @@ _remembered_states = lru_cache(4_096)(_counted)
 
 
 def _read_fans(main: Row, layout: Layout, fields: Fields) -> None:
-    speeds = [speed for name in layout.fans if (value := main[name]) and (speed := plausible.rpm(value)) is not None]
-    if speeds:
+    if speeds := [speed for name in layout.fans if (speed := plausible.rpm(main[name])) is not None]:
         fields["fan_speeds"] = tuple(speeds)
     if duty := plausible.percent(pick(main, ("fan_pwm", "fan_duty"))):
         fields["fan_duty_percent"] = duty
@@ -283,5 +284,7 @@ def _read_state(main: Row, fields: Fields) -> None:
 
 def _power(header: Row, main: Row, layout: Layout) -> float | None:
     """MSK firmware has a total, Vnish one figure a chain. `chain_power` of Hiveon is not in watts."""
-    stated = plausible.watts(header.get("total_power")) or plausible.watts(main.get("total_power"))
-    return stated or total([plausible.watts(value) for name in layout.consumption if (value := main[name])])
+    for row in (header, main):
+        if "total_power" in row and (stated := plausible.watts(row["total_power"])):
+            return stated
+    return total([plausible.watts(main[name]) for name in layout.consumption]) if layout.consumption else None
