@@ -184,6 +184,8 @@ def raise_for_status(reply: Mapping[str, Any], *, command: str) -> None:
     """Raises what an E or F status means. `S`, `I`, `W` and the bare words of control commands (`RESTART`, `BYE`) pass."""
     status = status_of(reply)
     letter = status.get("STATUS")
+    if letter == "S":
+        return
     code = _code(status)
     if letter in ("E", "F") or (letter is None and code is not None and code < 0):
         message = status.get("Msg", status.get("msg", ""))

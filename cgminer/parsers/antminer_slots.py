@@ -62,7 +62,8 @@ def _names_of(slot: int) -> SlotNames:
     )
 
 
-_SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(33))
+MOST_SLOTS: Final = 33
+_SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(MOST_SLOTS))
 _MOST_FIELDS: Final = 500
 _LONGEST_REMEMBERED: Final = 512
 _NO_SENSORS: Final = ("0-0-0-0", None, "", 0)
@@ -113,7 +114,7 @@ def read_old_api(header: Row, main: Row, fields: Fields) -> None:
     fields["boards"] = _boards(main, layout, fields, unit)
     _read_fans(main, layout, fields)
     _read_frequency(main, fields)
-    fitted = plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES))
+    fitted = plausible.small_count(main.get("miner_count"), MOST_SLOTS)
     fitted = max(fitted or 0, len(fields["boards"]))
     if fitted:
         fields["boards_total"] = fitted
@@ -176,7 +177,7 @@ def _boards(main: Row, layout: Layout, fields: Fields, unit: float) -> tuple[Boa
         fields["temperature_boards"] = pcb
     if chips:
         fields["temperature_chips"] = chips
-    fitted = _fitted(slots, plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES)) or len(_SLOT_NAMES))
+    fitted = _fitted(slots, plausible.small_count(main.get("miner_count"), MOST_SLOTS) or MOST_SLOTS)
     whole = fields.get("hashrate_5s_ghs") or fields.get("hashrate_ghs")
     scale = unit * rates.scale_to_total([slot.rate * unit for slot in fitted if slot.rate], whole)
     return tuple([_board(main, slot, scale) for slot in fitted])

@@ -140,7 +140,7 @@ class _OfBoards:
                 self.chip_averages.append(board.temperature_chip_avg)
             if board.frequency is not None:
                 self.frequencies.append(board.frequency)
-            if (healthy := _is_healthy(board)) is not None:
+            if (healthy := is_healthy(board)) is not None:
                 self.judged += 1
                 self.healthy += healthy
 
@@ -183,7 +183,7 @@ def _finish_temperatures(fields: Fields, of: _OfBoards) -> None:
             fields["temperature_max"] = max(readings)
 
 
-def _is_healthy(board: Board) -> bool | None:
+def is_healthy(board: Board) -> bool | None:
     """Whether it hashes with at least 95 % of its chips; None when it says neither."""
     if board.hashrate_ghs == 0 or board.chips_ok == 0:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from cgminer import plausible
@@ -40,35 +41,32 @@ _NEW_API_NAMES: Final = PoolNames("index", "url", "user", "status", "stratum-act
 def read_pools(replies: Replies) -> tuple[Pool, ...]:
     """Pools with an address; slots that were left empty are not pools. At most one is marked active."""
     found = rows(replies.get("pools"), "POOLS")
-    if not found:
-        return _pool_on_display(replies)
+    return pools_of(found) if found else _pool_on_display(replies)
+
+
+def pools_of(found: Sequence[Row]) -> tuple[Pool, ...]:
+    """The same of the rows of `POOLS`, of which there is one at least."""
     names = _NEW_API_NAMES if "url" in found[0] else _NAMES
-    urls = [plausible.text(row.get(names.url), 255) for row in found]
-    in_use = _in_use([row for row, url in zip(found, urls, strict=True) if url is not None], names)
-    return tuple(
-        [
-            _pool(row, names, index=index, url=url, active=row is in_use)
-            for index, (row, url) in enumerate(zip(found, urls, strict=True))
-            if url is not None
-        ]
-    )
-
-
-def _pool(row: Row, names: PoolNames, *, index: int, url: str, active: bool) -> Pool:
-    get = row.get
-    position, group = plausible.small_count(get(names.position)), get("GROUP")
-    return Pool(
-        id=index if position is None else position,
-        url=url,
-        user=plausible.text(get(names.user), 100),
-        status=_status(get(names.status)),
-        active=active,
-        priority=plausible.small_count(get(names.priority)),
-        group=None if group is None else plausible.small_count(group),
-        accepted_shares=plausible.counter(get(names.accepted)),
-        rejected_shares=plausible.counter(get(names.rejected)),
-        stale_shares=plausible.counter(get(names.stale)),
-    )
+    configured = [(index, row, url) for index, row in enumerate(found) if (url := plausible.text(row.get(names.url), 255)) is not None]
+    in_use = _in_use([row for _, row, _ in configured], names)
+    pools = []
+    for index, row, url in configured:
+        get = row.get
+        position = plausible.small_count(get(names.position))
+        pool = Pool(
+            id=index if position is None else position,
+            url=url,
+            user=plausible.text(get(names.user), 100),
+            status=_status(get(names.status)),
+            active=row is in_use,
+            priority=plausible.small_count(get(names.priority)),
+            group=plausible.small_count(row["GROUP"]) if "GROUP" in row else None,
+            accepted_shares=plausible.counter(get(names.accepted)),
+            rejected_shares=plausible.counter(get(names.rejected)),
+            stale_shares=plausible.counter(get(names.stale)),
+        )
+        pools.append(pool)
+    return tuple(pools)
 
 
 def _status(value: Any) -> PoolStatus:
