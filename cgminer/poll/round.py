@@ -56,6 +56,7 @@ class Round:
         wanted = self._left * policy.retries.attempts  # a silent miner's earlier requests may still wait
         self._most_open = sockets_allowed(min(wanted, policy.most_in_flight or wanted))
         self._open = 0
+        self._young = 0
         self._buffered = 0
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
@@ -107,7 +108,7 @@ class Round:
         if self._unread() >= self._policy.most_unread:
             return
         for _ in range(self._policy.starts_per_turn):
-            if self._open >= self._most_open:
+            if self._open >= self._most_open or self._young >= self._policy.most_young:
                 return
             if self._fresh:
                 target = self._fresh.popleft()
@@ -122,7 +123,9 @@ class Round:
                 return
 
     def _may_start(self) -> bool:
-        return bool(self._fresh or self._again) and self._open < self._most_open and self._unread() < self._policy.most_unread
+        if not (self._fresh or self._again) or self._open >= self._most_open or self._young >= self._policy.most_young:
+            return False
+        return self._unread() < self._policy.most_unread
 
     def _begin(self, turn: Turn) -> None:
         if turn.endpoint is None:
@@ -156,6 +159,7 @@ class Round:
         else:
             turn.exchange = exchange
             self._open += 1
+            self._young += 1
             self._first_looks.append((exchange.started + self._first_look_s, exchange))
 
     def _ask_after_all(self, turn: Turn, dialogue: Dialogue, request: bytes) -> None:
@@ -288,11 +292,17 @@ class Round:
         turn = exchange.turn
         self._buffered -= exchange.held
         self._open -= 1
+        self._no_longer_young(exchange)
         if turn.exchange is exchange:
             turn.exchange = None
         elif exchange.is_ear:
             turn.ears.remove(exchange)
         exchange.close()
+
+    def _no_longer_young(self, exchange: TurnExchange) -> None:
+        if exchange.is_young:
+            exchange.is_young = False
+            self._young -= 1
 
     def _hang_up_ears(self, turn: Turn) -> None:
         for ear in tuple(turn.ears):
@@ -303,7 +313,9 @@ class Round:
 
     def _run_timers(self) -> None:
         while self._first_looks and self._first_looks[0][0] <= self._looked_at:
-            self._check(self._first_looks.popleft()[1])
+            exchange = self._first_looks.popleft()[1]
+            self._no_longer_young(exchange)
+            self._check(exchange)
         while self._timers and self._timers[0][0] <= self._looked_at:
             heapq.heappop(self._timers)[2]()
 
