@@ -39,6 +39,15 @@ def test_an_agent_is_handed_what_its_site_waits_for(client, site, key, url):
     assert client.get(url, headers=key).json()["commands"] == []
 
 
+@pytest.mark.parametrize("url", PENDING)
+@pytest.mark.parametrize(("query", "zone"), [("", "west"), ("?zone_id=west", ""), ("?zone_id=west", "east")])
+def test_an_agent_is_handed_its_own_zone_whether_it_names_it_in_the_query_or_in_the_header(client, site, key, url, query, zone):
+    for place in ("east", "west", ""):
+        make_command(make_miner(site, f"in {place}", zone=place))
+    handed = client.get(url + query, headers={**key, "x-zone-id": zone}).json()["commands"]
+    assert sorted(item["miner_id"] for item in handed) == ["in ", "in west"]
+
+
 def test_an_agent_is_handed_the_password_that_staff_never_see(client, site, key):
     make_miner(site, "m1")
     client.force_login(make_superuser())
