@@ -38,6 +38,8 @@ class PendingCommandsView(CollectorView):
     """Hands out what is due at the key's site; each command is leased until it is answered or its lease ends."""
 
     rate_scope = "read"
+    http_method_names = ["get"]
+    """Not HEAD, which would lease commands and show them to nobody."""
 
     @extend_schema(
         parameters=[

@@ -87,8 +87,6 @@ class BoundedJson(BaseParser):
             document = load_json(body)
         except BodyRefused as refused:
             raise ApiError(refused.status, str(refused))
-        except OSError:  # Django's UnreadablePostError, and what gunicorn says of a broken chunk
-            raise ApiError(400, "The connection ended before the body did.")
         if not isinstance(document, dict):
             raise exceptions.ParseError("Expected a JSON object.")
         return document

@@ -61,6 +61,13 @@ def test_an_agent_is_handed_the_password_that_staff_never_see(client, site, key)
     assert handed["params"]["pool_password"] == "hunter2"
 
 
+@pytest.mark.parametrize("url", PENDING)
+def test_a_look_without_a_body_takes_no_command_away(client, site, key, url):
+    make_command(make_miner(site))
+    assert client.head(url, headers=key).status_code == 405
+    assert client.get(url, headers=key).json()["count"] == 1
+
+
 @pytest.mark.parametrize("limit", ["2", "0", "-1", "many", "9999999999999999999999"])
 def test_a_limit_is_kept_within_bounds(client, site, key, limit):
     for _ in range(3):
