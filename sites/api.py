@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from rest_framework import exceptions, status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -92,6 +94,17 @@ class BoundedJson(BaseParser):
         return document
 
 
+class AnyTextJson(JSONRenderer):
+    """Errors quote what was sent, and that may hold half of a surrogate pair, which UTF-8 has no bytes for: it is answered as "?"."""
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+        try:
+            rendered: bytes = super().render(data, accepted_media_type, renderer_context)
+        except UnicodeEncodeError:
+            rendered = json.dumps(data, cls=self.encoder_class, ensure_ascii=False).encode("utf-8", "replace")
+        return rendered
+
+
 class CollectorView(APIView):
     """Base of the API: rate limited by caller, `X-RateLimit-*` on every answer. Called with a collector key unless it says otherwise."""
 
@@ -99,6 +112,7 @@ class CollectorView(APIView):
     permission_classes = [HasCollectorKey]
     content_negotiation_class = AlwaysJson
     parser_classes = [BoundedJson]
+    renderer_classes = [AnyTextJson]
     metadata_class = None
     rate_scope = "read"
     """Which window of the caller's a request counts in: a key in `settings.RATE_LIMITS`."""

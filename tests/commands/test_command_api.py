@@ -130,6 +130,16 @@ def test_an_unreadable_answer_is_refused_in_words(client, site, key, body):
     assert answered.json()["error"]
 
 
+def test_half_a_surrogate_pair_is_refused_in_words(client, site, key):
+    command = make_command(make_miner(site, "m1"))
+    said = client.post(ANSWER[0].format(command.pk), '{"status": "\\ud800"}', content_type="application/json", headers=key)
+    assert (said.status_code, said.json()["error"][:18]) == (400, "Unknown status “?”")
+    client.force_login(make_superuser())
+    order = f'{{"site_id": "{site.code}", "miner_id": "m1", "command": "set_fan", "params": {{"\\ud800": 1}}}}'
+    asked = client.post("/api/collector/commands", order, content_type="application/json")
+    assert (asked.status_code, asked.json()["field"]) == (400, "?")
+
+
 def test_an_answer_with_characters_the_database_cannot_hold_is_kept_without_them(client, site, key):
     command = make_command(make_miner(site), status=CommandStatus.SENT)
     said = '{"status": "failed", "result_message": "a\\u0000b", "before": {"a\\u0000": "\\u0000"}}'
