@@ -213,7 +213,8 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response:
         if header := getattr(exc, "auth_header", ""):
             response["WWW-Authenticate"] = header
         return response
-    got_request_exception.send(sender=None, request=context["request"])  # the middleware that logs requests logs it, with its trace
+    # The middleware that logs requests logs it, with its trace. It asks for the user: DRF's request would look for the key once more.
+    got_request_exception.send(sender=None, request=context["request"]._request)
     return _failure(status.HTTP_500_INTERNAL_SERVER_ERROR, "Internal error.")
 
 
