@@ -25,9 +25,10 @@ from alerts.messages import trial_message
 from alerts.models import Alert, ChannelReceiver, Delivery, DeliveryState, EscalationStep, NotificationChannel
 from alerts.scoping import OwnSitesAdmin, of_own_sites
 from alerts.wording import headline
+from sites.listing import LargeList
 from sites.models import Site
 from sites.recorded import RecordedAdmin
-from sites.scoping import LimitedCountPaginator, ReadOnly
+from sites.scoping import ReadOnly
 from telemetry import units
 
 DELIVERY_COLOURS = {
@@ -151,7 +152,7 @@ class EscalationStepAdmin(RecordedAdmin):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, ModelAdmin):
+class DeliveryAdmin(ReadOnly, LargeList, ModelAdmin):
     """The log of notifications."""
 
     list_display = ["since", "what", "event_kind", "to", "outcome", "attempts", "when", "last_error"]
@@ -160,9 +161,6 @@ class DeliveryAdmin(ReadOnly, ModelAdmin):
     list_select_related = ["channel", "receiver__user", "event__alert__rule", "event__alert__site", "event__alert__miner"]
     list_display_links = None
     list_fullwidth = True
-    list_per_page = 50
-    show_full_result_count = False
-    paginator = LimitedCountPaginator
     date_hierarchy = "created_at"
     actions = ["try_again"]
     empty_text = _("Nothing was sent yet.")

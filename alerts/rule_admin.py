@@ -20,9 +20,10 @@ from alerts.forms import RuleForm, SilenceForm
 from alerts.models import Alert, AlertAction, AlertRule, Severity, Silence
 from alerts.scoping import OwnSitesAdmin, of_own_sites, touching_own_sites
 from alerts.units import with_unit
+from sites.listing import LargeList
 from sites.models import Site
 from sites.recorded import RecordedAdmin
-from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
 SEVERITY_COLOURS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "danger"}
@@ -148,7 +149,7 @@ class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
 
 
 @admin.register(AlertAction)
-class AlertActionAdmin(ReadOnly, ModelAdmin):
+class AlertActionAdmin(ReadOnly, LargeList, ModelAdmin):
     """What rules did to miners, and in a dry run what they would have done."""
 
     list_display = ["when", "rule", "miner", "action", "result", "sent", "about", "reason"]
@@ -156,9 +157,6 @@ class AlertActionAdmin(ReadOnly, ModelAdmin):
     list_filter_submit = True
     list_select_related = ["rule", "miner", "alert", "command"]
     list_display_links = None
-    list_per_page = 50
-    show_full_result_count = False
-    paginator = LimitedCountPaginator
     date_hierarchy = "at"
     empty_text = _("No rule has acted. A rule with an action says here what it would do, and once it is live what it did.")
 

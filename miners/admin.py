@@ -32,10 +32,11 @@ from miners.filters import (
     ZoneFilter,
 )
 from miners.identity import mac_address
-from miners.models import Miner, MinerModel, MinerState, MinerTag
+from miners.models import SEARCHED_FIELDS, Miner, MinerModel, MinerState, MinerTag
 from resilience.remembered import forget
+from sites.listing import OverviewChangeList
 from sites.recorded import RecordedAdmin
-from sites.scoping import LimitedCountPaginator, OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
 STATE_COLOURS = {
@@ -109,11 +110,10 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         PoolFilter,
         OtherPoolFilter,
     ]
-    paginator = LimitedCountPaginator
     list_filter_submit = True
     list_fullwidth = True
     list_select_related = ["site", "model", "live"]
-    search_fields = ["^miner_id", "^ip_address", "^serial_number", "^mac_address", "^worker_name", "^live__worker_name"]
+    search_fields = SEARCHED_FIELDS
     search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
     ordering = ["site_id", "miner_id"]
     autocomplete_fields = ["model", "tags"]
@@ -143,8 +143,10 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         return OverviewChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        """A MAC address is found however it is written."""
-        return super().get_search_results(request, queryset, mac_address(search_term) or search_term)  # type: ignore[no-any-return]
+        """Rows of which each word begins something. A MAC address is found however it is written."""
+        for word in [mac_address(search_term)] if mac_address(search_term) else search_term.split():
+            queryset = queryset.beginning_with(word)  # type: ignore[attr-defined]  # miners, with their own QuerySet
+        return queryset, False
 
     @admin.action(description=_("Send a command…"), permissions=["command"])
     def send_command(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:

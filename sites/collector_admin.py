@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from sites.models import Collector, CollectorEvent
-from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 from telemetry.models import TelemetryGap
 
@@ -118,7 +118,6 @@ class CollectorEventAdmin(ReadOnly, SiteScopedAdmin):
     list_filter_submit = True
     list_select_related = ["site", "collector"]
     search_fields = ["^miner_id", "=kind"]
-    paginator = LimitedCountPaginator
     empty_text = _("No collector has told of anything. They tell of starts, of what they dropped, and of each act of their local safety.")
 
 
