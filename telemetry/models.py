@@ -129,6 +129,8 @@ class MinerTelemetryHistory(Measurements):
         Miner, verbose_name=_("miner"), on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="history"
     )
     timestamp = models.DateTimeField(_("read at"))
+    fan_speed_avg = RealField(_("fan speed avg, rpm"), null=True)
+    """Of the miner's fans. Each one's speed stands in the detail of the newest reading only."""
 
     class Meta:
         db_table = "miner_telemetry_history"
@@ -162,6 +164,7 @@ class Rollup(models.Model):
     power_consumption_max = RealField(_("power max, W"), null=True)
     power_consumption_last = RealField(_("power last, W"), null=True)
     hashrate_expected_ghs_avg = RealField(_("expected hash rate, GH/s"), null=True)
+    fan_speed_avg_avg = RealField(_("fan speed avg, rpm"), null=True)
 
     class Meta:
         abstract = True

@@ -37,11 +37,16 @@ SILENCES = [
 """Minutes, as they are offered."""
 CHARTS = {
     RuleKind.TEMPERATURE_HIGH: "temperature",
-    RuleKind.FAN_FAILED: "temperature",
+    RuleKind.FAN_FAILED: "fans",
     RuleKind.POWER_HIGH: "power",
     RuleKind.SITE_POWER_STEP: "power",
 }
-CHART_TITLES = {"hashrate": gettext_lazy("Hash rate"), "temperature": gettext_lazy("Temperature"), "power": gettext_lazy("Power")}
+CHART_TITLES = {
+    "hashrate": gettext_lazy("Hash rate"),
+    "temperature": gettext_lazy("Temperature"),
+    "power": gettext_lazy("Power"),
+    "fans": gettext_lazy("Fans"),
+}
 LEVELS = {
     DeliveryState.PENDING: "info",
     DeliveryState.SENT: "success",
