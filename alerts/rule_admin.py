@@ -124,6 +124,12 @@ class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
         now = timezone.now().replace(second=0, microsecond=0)
         return {"starts_at": now, "ends_at": now + timedelta(hours=4), **super().get_changeform_initial_data(request)}
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Rules of other sites have names that are none of the user's business."""
+        if db_field.name == "rule":
+            kwargs["queryset"] = touching_own_sites(AlertRule.objects.all(), request.user)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def get_form(self, request: HttpRequest, obj: Silence | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
         if "site" in form.base_fields and not request.user.is_superuser:
