@@ -25,6 +25,7 @@ from edge_collector.inventory import Machine, given_machines
 from edge_collector.journal import Journal
 from edge_collector.keys import KeyRing
 from edge_collector.link import Link
+from edge_collector.listing import Changes, Listing
 from edge_collector.logs import EventLog
 from edge_collector.memory import Memory
 from edge_collector.outbox import Outbox
@@ -58,7 +59,9 @@ class Agent:
         self.outbox = Outbox(self.spool)
         self.journal = Journal(config.data / STATE_FILE)
         self.memory = Memory(self.journal)
-        self.inventory = self.memory.recall(given_machines(config), with_found=bool(config.miners.ranges))
+        given = given_machines(config)
+        self.inventory = self.memory.recall(given, with_found=bool(config.miners.ranges))
+        self.listing = Listing(config, given, self.inventory, tell=self._tell_listing)
         self.poller = Poller(config, self.inventory, look=self._look)
         self.uplink = Uplink(config, self.spool, link=self.new_link)
         self.reporter = Reporter(config, self.outbox, self.keys, link=self.new_link(), health=self.health)
@@ -111,6 +114,7 @@ class Agent:
 
     def round(self) -> None:
         """Poll everyone and keep what they said; the uplink is woken with the first of it."""
+        self.listing.look()
         self._uploads = 0
         report = self.poller.round(self._keep)
         self.last_round = report
@@ -193,6 +197,21 @@ class Agent:
         if changed:
             counts = ", ".join(f"{len(getattr(findings, name))} {name}" for name in changed)
             self.outbox.put("discovery", f"the search of the ranges: {counts}", details=changed)
+
+    def _tell_listing(self, changes: Changes) -> None:
+        if changes.problems:
+            self.outbox.put(
+                "configuration",
+                "the changed list of miners has mistakes and was not taken",
+                details={"problems": changes.problems[:NAMES_TOLD]},
+            )
+            return
+        self.memory.note_given(self.listing.given)
+        for name in (*changes.changed, *changes.removed):
+            self.poller.forget(name)
+        names = {name: getattr(changes, name)[:NAMES_TOLD] for name in ("added", "changed", "removed") if getattr(changes, name)}
+        counts = ", ".join(f"{len(getattr(changes, name))} {name}" for name in names) or "nothing new"
+        self.outbox.put("configuration", f"the changed list of miners was taken: {counts}", details=names)
 
     def _start_details(self, waiting: int) -> dict[str, Any]:
         damaged = [str(path.name) for path in (self.spool.damaged, self.journal.damaged) if path]

@@ -97,6 +97,13 @@ class Inventory:
             self._machines[machine.miner_id] = machine
             self.version += 1
 
+    def remove(self, miner_id: str) -> None:
+        with self._lock:
+            machine = self._machines.pop(miner_id, None)
+            for mark in _keys(machine) if machine else ():
+                self._by_mark[mark].discard(miner_id)
+            self.version += 1
+
     def recognised(self, marks: Marks) -> Machine | None:
         """The one machine that has this MAC address or, failing that, this serial number; None when none or several have."""
         with self._lock:

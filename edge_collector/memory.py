@@ -25,7 +25,7 @@ class Memory:
     def recall(self, given: Iterable[Machine], *, with_found: bool) -> Inventory:
         """The given machines where they were seen last, unless somebody wrote down another address since; with those found in ranges."""
         listed = {machine.miner_id: machine for machine in given}
-        self._given = {name: _text(machine.address) for name, machine in listed.items()}
+        self.note_given(listed.values())
         with self._journal.lock:
             rows = self._journal.db.execute("SELECT miner_id, known FROM machines").fetchall()
         for miner_id, known in rows:
@@ -43,6 +43,10 @@ class Memory:
                 )
             self._saved[miner_id] = known
         return Inventory(listed.values())
+
+    def note_given(self, machines: Iterable[Machine]) -> None:
+        """The addresses that a person wrote down."""
+        self._given = {machine.miner_id: _text(machine.address) for machine in machines}
 
     def save(self, inventory: Inventory) -> int:
         """Returns how many machines were written."""

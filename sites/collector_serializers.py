@@ -86,7 +86,7 @@ class EventSerializer(serializers.Serializer[Any]):
 
     event_id = serializers.UUIDField()
     kind = serializers.CharField(
-        max_length=40, help_text="`spool_dropped`, `safety_action`, `discovery`, `started`, `stopped`, or another word."
+        max_length=40, help_text="`spool_dropped`, `safety_action`, `discovery`, `configuration`, `started`, `stopped`, or another word."
     )
     at = UtcField()
     miner_id = serializers.CharField(max_length=50, required=False, allow_blank=True, allow_null=True)

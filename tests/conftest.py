@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
 from django.db import connection
 from hypothesis import HealthCheck
 
 from resilience.ratelimit import rate_limiter
 from tests.servers import PostgreSQLServer, RedisServer
-from tests.web import WebServer
+from tests.web import WarmWebServer, WebServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
+    from pytest_django.plugin import DjangoDbBlocker
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_OPTIONS = [
@@ -37,6 +40,9 @@ CHROMIUM_OPTIONS = [
     "--disable-sync",
 ]
 
+
+# A million rounds for each user that a test makes were half of the suite's time.
+PBKDF2PasswordHasher.iterations = 1_000
 
 # A loaded machine draws slowly; that says nothing of the code. In CI the same examples come each time.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ)
@@ -62,6 +68,10 @@ def _empty_cache() -> None:
 @pytest.fixture
 def child_environment(transactional_db: None) -> dict[str, str]:
     """The environment with which a child process works on this test's database and cache."""
+    return _environment_of_children()
+
+
+def _environment_of_children() -> dict[str, str]:
     database = connection.settings_dict
     url = f"sqlite:///{database['NAME']}"
     if connection.vendor == "postgresql":
@@ -70,21 +80,44 @@ def child_environment(transactional_db: None) -> dict[str, str]:
     return {**os.environ, "DATABASE_URL": url, "PYTHONUNBUFFERED": "1"}
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Path]:
+    """A SQLite database as `migrate` leaves it, to copy: making one takes eight seconds of a processor."""
+    with _server_directory() as directory, django_db_blocker.unblock():
+        path = directory / "migrated.sqlite3"
+        with closing(sqlite3.connect(connection.settings_dict["NAME"])) as database:
+            database.execute("VACUUM INTO ?", (str(path),))
+        yield path
+
+
 @pytest.fixture
 def server_directory() -> Iterator[Path]:
     """A new folder that a server run by another user can enter too (pytest's own belong to its user alone)."""
+    with _server_directory() as directory:
+        yield directory
+
+
+@contextmanager
+def _server_directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(dir=os.environ["HASHINSIGHT_TEST_SCRATCH"]))
     directory.chmod(0o711)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture
-def live_web(child_environment: dict[str, str], server_directory: Path) -> Iterator[WebServer]:
-    """gunicorn serving this test's database on loopback; `.url` is its address. Its log is shown when the test fails."""
-    with WebServer(server_directory, child_environment) as web:
+@pytest.fixture(scope="session")
+def _warm_web(django_db_setup: None) -> Iterator[WarmWebServer]:
+    with _server_directory() as directory, WarmWebServer(directory, _environment_of_children()) as web:
         yield web
-    sys.stdout.write(web.log.read_text())
+
+
+@pytest.fixture
+def live_web(_warm_web: WarmWebServer, transactional_db: None) -> Iterator[WebServer]:
+    """gunicorn serving this test's database on loopback; `.url` is its address. Its log is shown when the test fails."""
+    yield _warm_web
+    if _warm_web.log.exists():
+        sys.stdout.write(_warm_web.log.read_text())
+    _warm_web.renew()  # before the database is emptied
 
 
 @pytest.fixture

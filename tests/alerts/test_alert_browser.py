@@ -97,7 +97,6 @@ def test_no_page_of_alerts_hinders_anybody_seriously(tab: Tab, alert: Alert, the
     found = {}
     for address in [*lists, *pages]:
         tab.open(address)
-        tab.page.wait_for_load_state("networkidle")
         if wrong := hindrances(tab.page):
             found[address] = wrong
     assert found == {}

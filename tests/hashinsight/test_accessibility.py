@@ -60,7 +60,6 @@ def test_no_page_hinders_anybody_seriously(live_web: WebServer, browser_page: Pa
     found = {}
     for address in addresses(site.pk, Miner.objects.order_by("pk").first().pk):
         tab.open(address)
-        browser_page.wait_for_load_state("networkidle")
         if wrong := hindrances(browser_page):
             found[address] = wrong
     assert found == {}

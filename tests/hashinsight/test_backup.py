@@ -45,8 +45,7 @@ def upload(web: WebServer, key: str, *, first: int = 0) -> dict:
     ).json()
 
 
-def new_farm(settings: dict[str, str]) -> str:
-    manage(settings, "migrate", "--verbosity", "0")
+def new_key(settings: dict[str, str]) -> str:
     return manage(settings, "create_collector_key", "--site", "north", "--create-site", "--name", "test").strip()
 
 
@@ -67,7 +66,8 @@ def test_postgresql_is_dumped_while_everything_runs_and_restored_into_a_new_data
 ):
     postgresql_server.execute("CREATE DATABASE hashinsight")
     settings = environment(server_directory, postgresql_server.url("hashinsight"))
-    key = new_farm(settings)
+    manage(settings, "migrate", "--verbosity", "0")
+    key = new_key(settings)
     dump = server_directory / "hashinsight.dump"
     with WebServer(started(server_directory, "before"), settings) as web:
         assert upload(web, key)["inserted"] == READINGS
@@ -92,10 +92,12 @@ def run(server: PostgreSQLServer, words: list[str], *, dump: Path, database: str
 
 
 @pytest.mark.once
-def test_sqlite_is_copied_while_everything_runs_and_put_in_its_place(server_directory: Path):
+def test_sqlite_is_copied_while_everything_runs_and_put_in_its_place(server_directory: Path, migrated_sqlite: Path):
     settings = environment(server_directory, "")
-    key = new_farm(settings)
     database = server_directory / "data" / "hashinsight.sqlite3"
+    database.parent.mkdir(exist_ok=True)
+    shutil.copy(migrated_sqlite, database)
+    key = new_key(settings)
     with WebServer(started(server_directory, "before"), settings) as web:
         assert upload(web, key)["inserted"] == READINGS
         words = command(".venv/bin/python")

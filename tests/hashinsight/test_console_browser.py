@@ -14,7 +14,8 @@ from sites.models import CollectorKey, Site, digest_of
 from telemetry.ingest import ingest_readings
 from telemetry.models import Source
 from telemetry.rollups import roll_up
-from tests.makers import make_miner, make_miner_model, make_reading, make_site, make_superuser
+from tests.hashinsight.console import logged_in
+from tests.makers import make_miner, make_miner_model, make_reading, make_site
 from tests.web import WebServer
 
 if TYPE_CHECKING:
@@ -46,13 +47,7 @@ def site(live_web: WebServer) -> Site:
 @pytest.fixture
 def console(live_web: WebServer, browser_page: Page) -> Page:
     """A tab in which an operator has logged in."""
-    user = make_superuser(password="correct horse")
-    browser_page.goto(f"{live_web.url}/admin/")
-    browser_page.fill("input[name=username]", user.username)
-    browser_page.fill("input[name=password]", "correct horse")
-    browser_page.click("button[type=submit]")
-    browser_page.wait_for_url("**/admin/")
-    return browser_page
+    return logged_in(browser_page, live_web).page
 
 
 def wait_for_charts(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -48,7 +49,11 @@ def wait_for_login(running: Supervised) -> str:
     return login.split()[2]
 
 
-def test_farm_is_shown_and_survives_kills_and_ends_with_ctrl_c(environment: dict[str, str], data: Path) -> None:
+def test_farm_is_shown_after_interrupted_starts_survives_kills_and_keeps_its_login(environment: dict[str, str], data: Path) -> None:
+    assert (
+        interrupt_early(environment, data, signal.SIGINT) == "CommandError: Stopped before it was ready. scripts/demo goes on from there."
+    )
+    interrupt_early(environment, data, signal.SIGKILL)
     with demo(environment, data) as running:
         password = wait_for_login(running)
         whole = {("north", "poller"): 12, ("fjord", "collector"): 8}
@@ -67,16 +72,6 @@ def test_farm_is_shown_and_survives_kills_and_ends_with_ctrl_c(environment: dict
         assert polled_twice(data) < 3
         assert running.interrupt() == 0
         assert running.processes() == []
-
-
-def test_start_goes_on_after_interrupted_ones_and_keeps_its_login(environment: dict[str, str], data: Path) -> None:
-    assert (
-        interrupt_early(environment, data, signal.SIGINT) == "CommandError: Stopped before it was ready. scripts/demo goes on from there."
-    )
-    interrupt_early(environment, data, signal.SIGKILL)
-    with demo(environment, data) as whole:
-        password = wait_for_login(whole)
-        whole.interrupt()
     with demo(environment, data) as again:
         assert wait_for_login(again) == password
 
@@ -111,8 +106,9 @@ def test_secrets_are_readable_by_their_owner_alone(data: Path) -> None:
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in data.iterdir()} == {"demo-login": "0o600", "demo-secret-key": "0o600"}
 
 
-def test_database_of_a_real_farm_is_refused_and_left_alone(environment: dict[str, str], data: Path) -> None:
-    manage(environment, "migrate", "--verbosity", "0")
+def test_database_of_a_real_farm_is_refused_and_left_alone(environment: dict[str, str], data: Path, migrated_sqlite: Path) -> None:
+    data.mkdir()
+    shutil.copy(migrated_sqlite, data / "hashinsight.sqlite3")
     manage(environment, "shell", "--command", "from sites.models import Site; Site.objects.create(code='real', name='Real farm')")
     refused = subprocess.run(
         [sys.executable, "manage.py", "demo", "--fresh", "--port", "0"],

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.urls import reverse
 
 from tests.conftest import watched
+from tests.hashinsight.console import logged_in
 from tests.makers import make_live, make_miner, make_miner_model, make_site, make_superuser
 from tests.web import WebServer
 
@@ -65,15 +66,10 @@ def test_browser_has_nothing_to_complain_of_on_any_page(live_web: WebServer, bro
     site = make_site()
     miner = make_miner(site, model=make_miner_model())
     make_live(miner)
-    boss = make_superuser(password="correct horse")
-    browser_page.goto(f"{live_web.url}/admin/")
-    browser_page.fill("input[name=username]", boss.username)
-    browser_page.fill("input[name=password]", "correct horse")
-    browser_page.click("button[type=submit]")
-    browser_page.wait_for_url("**/admin/")
+    boss = make_superuser()
+    logged_in(browser_page, live_web, boss)
     lists = [reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in admin.site._registry]
     forms = [f"/admin/miners/miner/{miner.pk}/change/", f"/admin/sites/site/{site.pk}/change/", f"/admin/auth/user/{boss.pk}/change/"]
     own = ["/admin/account/", "/admin/account/second-factor/", "/admin/password_change/", "/api/docs/"]
     for address in [*lists, *forms, *own]:
         browser_page.goto(live_web.url + address)
-        browser_page.wait_for_load_state("networkidle")
