@@ -74,6 +74,8 @@ class AlertAdmin(ReadOnly, LargeList, ModelAdmin):
     actions = ["acknowledge", "silence_1_hour", "silence_4_hours", "silence_1_day"]
     empty_text = _("No alert. Rules are on by default and look at every site each minute.")
 
+    opened = units.ago_column("opened_at", _("opened"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return Alert.objects.visible_to(request.user)
 
@@ -140,10 +142,6 @@ class AlertAdmin(ReadOnly, LargeList, ModelAdmin):
         if alert.is_silenced and alert.resolved_at is None:
             return "silenced", _("silenced")
         return alert.state, alert.get_state_display()
-
-    @admin.display(description=_("opened"), ordering="opened_at")
-    def opened(self, alert: Alert) -> str:
-        return units.age(alert.opened_at)
 
     @admin.display(description=_("lasted"))
     def lasted(self, alert: Alert) -> str:

@@ -78,6 +78,8 @@ class ChannelAdmin(OwnSitesAdmin):
     change_form_outer_before_template = "alerts/channel_head.html"
     empty_text = _("Nobody is told of alerts yet. Add a channel: e-mail, Telegram, Slack, a webhook …")
 
+    last_sent = units.ago_column("last_sent_at", _("last message"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return of_own_sites(NotificationChannel.objects.all(), request.user).prefetch_related("sites")
 
@@ -127,10 +129,6 @@ class ChannelAdmin(OwnSitesAdmin):
             return "failing", _("failing for %(duration)s") % {"duration": units.duration(_seconds_since(channel.failing_since))}
         return ("well", _("works")) if channel.last_sent_at else ("new", _("not used yet"))
 
-    @admin.display(description=_("last message"), ordering="last_sent_at")
-    def last_sent(self, channel: NotificationChannel) -> str:
-        return units.age(channel.last_sent_at)
-
 
 def _seconds_since(moment: Any) -> float:
     return float((timezone.now() - moment).total_seconds())
@@ -165,6 +163,8 @@ class DeliveryAdmin(ReadOnly, LargeList, ModelAdmin):
     actions = ["try_again"]
     empty_text = _("Nothing was sent yet.")
 
+    since = units.ago_column("created_at", _("since"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return Delivery.objects.filter(event__alert__in=Alert.objects.visible_to(request.user))
 
@@ -187,10 +187,6 @@ class DeliveryAdmin(ReadOnly, LargeList, ModelAdmin):
     def event_kind(self, delivery: Delivery) -> str:
         return str(delivery.event.get_kind_display())
 
-    @admin.display(description=_("since"), ordering="created_at")
-    def since(self, delivery: Delivery) -> str:
-        return units.age(delivery.created_at)
-
     @admin.display(description=_("to"), ordering="channel")
     def to(self, delivery: Delivery) -> str:
         return f"{delivery.channel} · {delivery.receiver}" if delivery.receiver else str(delivery.channel)
@@ -198,7 +194,7 @@ class DeliveryAdmin(ReadOnly, LargeList, ModelAdmin):
     @admin.display(description=_("delivered, or next attempt"))
     def when(self, delivery: Delivery) -> str:
         if delivery.sent_at:
-            return units.age(delivery.sent_at)
+            return units.ago(delivery.sent_at)
         if delivery.state == DeliveryState.GIVEN_UP:
             return units.DASH
         seconds = (delivery.next_attempt_at - timezone.now()).total_seconds()

@@ -102,7 +102,7 @@ def _is_own(rule: AlertRule | None, request: HttpRequest) -> bool:
 @admin.register(Silence)
 class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
     form = SilenceForm
-    list_display = ["reason", "where", "rule", "is_maintenance", "starts_at", "ends_at", "phase", "created_by"]
+    list_display = ["reason", "where", "rule", "is_maintenance", "starts", "ends", "phase", "created_by"]
     list_filter = [VisibleSiteFilter, "is_maintenance"]
     list_select_related = ["site", "miner", "rule", "created_by"]
     search_fields = ["reason", "rack", "miner__miner_id"]
@@ -116,6 +116,9 @@ class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
         (_("When"), {"fields": ["starts_at", "ends_at", "reason"]}),
     ]
     empty_text = _("Nothing is silenced.")
+
+    starts = units.moment_column("starts_at", _("from"))
+    ends = units.moment_column("ends_at", _("until"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return Silence.objects.all() if request.user.is_superuser else super().get_queryset(request)
@@ -166,6 +169,8 @@ class AlertActionAdmin(ReadOnly, LargeList, ModelAdmin):
     date_hierarchy = "at"
     empty_text = _("No rule has acted. A rule with an action says here what it would do, and once it is live what it did.")
 
+    when = units.ago_column("at", _("when"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return AlertAction.objects.filter(alert__in=Alert.objects.visible_to(request.user))
 
@@ -175,10 +180,6 @@ class AlertActionAdmin(ReadOnly, LargeList, ModelAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
-
-    @admin.display(description=_("when"), ordering="at")
-    def when(self, action: AlertAction) -> str:
-        return units.age(action.at)
 
     @display(description=_("outcome"), ordering="outcome", label=OUTCOME_COLOURS)
     def result(self, action: AlertAction) -> tuple[str, str]:

@@ -155,11 +155,13 @@ class BatchChangeList(LargeChangeList):
 
 @admin.register(CommandBatch)
 class CommandBatchAdmin(ReadOnly, LargeList, ModelAdmin):
-    list_display = ["created_at", "command", "phase", "reason", "requested_by", "approved_by", "stop_reason"]
+    list_display = ["asked_at", "command", "phase", "reason", "requested_by", "approved_by", "stop_reason"]
     list_filter = [["state", ChoicesDropdownFilter], ["command", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_select_related = ["requested_by", "approved_by"]
     empty_text = _("An order for more than one miner goes out as a batch. Pick miners in their list and send them a command.")
+
+    asked_at = units.moment_column("created_at", _("created"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CommandBatch]:
         return batch_pages.visible_batches(request.user)
@@ -210,12 +212,13 @@ class MinerCredentialAdmin(RecordedAdmin, SiteScopedAdmin):
     """Passwords go in here and never come out."""
 
     form = CredentialForm
-    list_display = ["site", "miner", "changed_at"]
-    list_display_links = ["site", "changed_at"]
+    list_display = ["site", "miner", "changed"]
+    list_display_links = ["site", "changed"]
     list_filter = [VisibleSiteFilter]
     list_select_related = ["site", "miner"]
     autocomplete_fields = ["miner"]
     fields = ["site", "miner", "password"]
+    changed = units.moment_column("changed_at", _("changed"))
     empty_text = _("Whatsminers take commands only with their administrator's password. Enter it for a whole site, or for one miner.")
 
     def save_model(self, request: HttpRequest, obj: MinerCredential, form: Any, change: bool) -> None:

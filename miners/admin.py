@@ -94,7 +94,7 @@ class MinerModelAdmin(RecordedAdmin):
 class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     list_display = ["miner_id", "state", "site", "model", "hashrate", "delivered", "temperature", "power", "pool", "last_seen"]
     further_columns: ClassVar[list[str]] = [
-        *("address", "mac_address", "serial_number", "worker", "firmware", "place", "boards", "efficiency", "uptime", "created_at")
+        *("address", "mac_address", "serial_number", "worker", "firmware", "place", "boards", "efficiency", "uptime", "registered")
     ]
     list_filter = [
         VisibleSiteFilter,
@@ -134,6 +134,9 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         (_("Place"), {"fields": ["zone", "rack", "slot", "serial_number"]}),
         (_("Notes"), {"fields": ["tags", "notes", "discovered", "created_at"]}),
     ]
+
+    last_seen = units.ago_column("live__last_online_at", _("last seen"))
+    registered = units.moment_column("created_at", _("created"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         miners: Any = super().get_queryset(request)
@@ -180,11 +183,6 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     def pool(self, miner: Any) -> str:
         url = _live_value(miner, "pool_url")
         return format_html('<span title="{}">{}</span>', url, url.split("//")[-1][:28]) if url else units.DASH
-
-    @admin.display(description=_("last seen"), ordering="live__timestamp")
-    def last_seen(self, miner: Any) -> str:
-        seen = _live_value(miner, "last_online_at")
-        return units.with_utc(seen, units.age(seen)) if seen else units.age(None)
 
     @admin.display(description=_("address"), ordering="ip_address")
     def address(self, miner: Any) -> str:

@@ -31,6 +31,7 @@ from people.sessions import end_sessions
 from sites.changes import note_changes
 from sites.models import Site
 from sites.recorded import RecordedAdmin
+from telemetry import units
 
 for model in (User, Group, TOTPDevice, StaticDevice):  # the devices' pages would show their keys
     if admin.site.is_registered(model):
@@ -80,7 +81,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     form = UserForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "last_login"]
+    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "logged_in"]
     list_filter = ["is_active", "is_staff", "groups"]
     readonly_fields = ["last_login", "date_joined"]
     filter_horizontal = ["user_permissions"]
@@ -91,6 +92,8 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
         (gettext_lazy("What they may do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "sites", "user_permissions"]}),
         (gettext_lazy("Important dates"), {"fields": ["last_login", "date_joined"]}),
     ]
+
+    logged_in = units.ago_column("last_login", gettext_lazy("last login"))
 
     def get_urls(self) -> list[Any]:
         staff = self.admin_site.admin_view

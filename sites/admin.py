@@ -24,6 +24,7 @@ from sites.listing import LargeList, OverviewChangeList
 from sites.models import CollectorKey, Site
 from sites.recorded import RecordedAdmin
 from sites.scoping import SiteScopedAdmin, VisibleSiteFilter
+from telemetry import units
 
 __all__ = ["CollectorAdmin", "CollectorEventAdmin", "CollectorKeyAdmin", "SiteAdmin"]
 
@@ -93,7 +94,7 @@ class CollectorKeyAdmin(RecordedAdmin, SiteScopedAdmin):
     """Keys are generated here and shown once; afterwards they can only be revoked."""
 
     form = CollectorKeyForm
-    list_display = ["name", "site", "prefix", "state", "created_at", "expires_at", "last_used_at"]
+    list_display = ["name", "site", "prefix", "state", "created", "expires", "last_used"]
     list_filter = [VisibleSiteFilter]
     list_select_related = ["site"]
     search_fields = ["name", "prefix"]
@@ -101,6 +102,10 @@ class CollectorKeyAdmin(RecordedAdmin, SiteScopedAdmin):
     rotation_fields = ["replaces", "fetched_by", "confirmed_at", "replacement_asked_at", "replacement_asked_by"]
     actions = ["ask_for_replacement", "withdraw_replacement", "revoke"]
     empty_text = _("A collector signs its uploads with a key of its site. Make one here and give it to the agent; it is shown once.")
+
+    created = units.moment_column("created_at", _("created"))
+    expires = units.moment_column("expires_at", _("expires"))
+    last_used = units.ago_column("last_used_at", _("last used"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: CollectorKey | None = None) -> list[str]:
         return ["site", *self.readonly_fields, *self.rotation_fields] if obj else []

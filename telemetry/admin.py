@@ -93,13 +93,16 @@ class CollectorUploadLogAdmin(ReadOnly, SiteScopedAdmin):
 
 @admin.register(TelemetryGap)
 class TelemetryGapAdmin(ReadOnly, SiteScopedAdmin):
-    list_display = ["started_at", "ended_at", "lasted", "site", "of", "reason", "records", "numbers"]
+    list_display = ["started", "ended", "lasted", "site", "of", "reason", "records", "numbers"]
     list_filter = [VisibleSiteFilter, ["cause", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_fullwidth = True
     list_select_related = ["site", "miner", "collector"]
     search_fields = ["^miner__miner_id", "=collector__device_id"]
     empty_text = _("Nothing is missing: every reading that was due has arrived.")
+
+    started = units.moment_column("started_at", _("last reading before"))
+    ended = units.moment_column("ended_at", _("first reading after"))
 
     @admin.display(description=_("lasted"))
     def lasted(self, gap: TelemetryGap) -> str:

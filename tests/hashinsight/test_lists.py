@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -65,6 +66,28 @@ def test_no_list_asks_for_each_of_its_rows(operator: Client, farm: None, django_
         with django_assert_max_num_queries(30, info=name):
             answer = operator.get(reverse(f"admin:{name}_changelist"))
         assert answer.status_code in (200, 403), name  # 403: what is only there to be chosen elsewhere
+
+
+TIMED = (
+    *("miners_miner", "telemetry_minertelemetrylive", "telemetry_collectoruploadlog", "telemetry_telemetrygap", "commands_minercommand"),
+    *("commands_commandbatch", "alerts_alert", "alerts_delivery", "sites_collector", "sites_collectorevent", "sites_collectorkey"),
+    "auth_user",
+)
+
+
+def test_times_in_a_list_are_in_utc_where_the_mouse_rests(operator: Client, farm: None) -> None:
+    times = {name: re.findall(r'<time datetime="[^"]+Z" title="[^"]+ UTC">', html_of(operator, name)) for name in TIMED}
+    assert [name for name, found in times.items() if not found] == []
+
+
+def html_of(operator: Client, name: str) -> str:
+    return operator.get(reverse(f"admin:{name}_changelist")).content.decode()
+
+
+def test_file_of_a_list_has_moments_and_not_ages(operator: Client) -> None:
+    heard = make_collector(make_site()).heartbeat_at
+    answer = operator.get(reverse("console:export", args=["sites", "collector", "csv"]))
+    assert f"{heard:%Y-%m-%d %H:%M:%S}Z" in answer.getvalue().decode()
 
 
 def shown(operator: Client, **query: str) -> list[str]:
