@@ -50,10 +50,16 @@ class LimitedCountPaginator(Paginator):
 class LargeChangeList(ChangeList):
     """A list of a LimitedCountPaginator's; where everything fits on one page, that one too is read by its keys."""
 
+    counts_no_further = False
+    """Whether there are COUNT_AT_MOST rows or more: how many is not known."""
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if isinstance(self.paginator, LimitedCountPaginator) and not self.multi_page:
             self.result_list = self.paginator.rows(self.paginator.first_keys)
+        self.counts_no_further = self.result_count >= COUNT_AT_MOST
+        if not (self.has_active_filters or self.query):
+            self.full_result_count = self.result_count  # the header offers to show all of what nothing narrows otherwise
 
 
 class LargeList:

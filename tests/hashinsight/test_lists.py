@@ -15,6 +15,7 @@ from django.utils import timezone
 from alerts.models import Alert, AlertEvent, Delivery, NotificationChannel, RuleKind
 from commands.models import CommandBatch
 from miners.models import Miner
+from sites import listing
 from sites.models import CollectorEvent
 from telemetry.models import TelemetryGap
 from tests.alerts.farm import make_alert, make_rule
@@ -114,6 +115,18 @@ def test_list_counts_what_it_finds(operator: Client) -> None:
     make_miner(zone="B")
     counts = [operator.get(reverse("admin:miners_miner_changelist"), query).context["cl"].result_count for query in ({}, {"zone": "B"})]
     assert counts == [61, 1]
+
+
+def test_list_that_is_not_counted_to_its_end_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "COUNT_AT_MOST", 60)
+    make_miners(make_site(), 60)
+    assert "60 or more" in html_of(operator, "miners_miner")
+
+
+def test_list_offers_to_show_all_only_where_something_narrows_it(operator: Client) -> None:
+    make_miner(zone="A")
+    addresses = [reverse("admin:miners_miner_changelist") + query for query in ("", "?zone=A", "?q=miner")]
+    assert ["Show all" in operator.get(address).content.decode() for address in addresses] == [False, True, True]
 
 
 def test_page_that_does_not_exist_leads_back_to_the_list(operator: Client) -> None:
