@@ -6,7 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from miners.models import Miner
-from telemetry.models.measurements import Measurements, RealField
+from telemetry.fields import RealField
+from telemetry.models.measurements import Measurements
 
 
 class MinerTelemetryHistory(Measurements):
