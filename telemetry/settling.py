@@ -18,6 +18,8 @@ WARM = 20.0
 """From this chip temperature on, a lone value under 10 in the same list is the number of chips, not a temperature."""
 
 HEALTH = frozenset({"healthy", "degraded", "critical", "offline", "unknown"})
+WARNING = "warning"
+"""What the first collectors call a degraded miner."""
 MINING_STATES = frozenset({"mining", "sleeping", "overheated", "fault", "unknown"})
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -99,9 +101,20 @@ def _has_unknown_words(record: Record) -> bool:
 
 def _forget_unknown_words(record: Record) -> None:
     if record.overall_health not in HEALTH:
-        record.overall_health = None
+        record.overall_health = "degraded" if record.overall_health == WARNING else None
     if record.mining_state not in MINING_STATES:
         record.mining_state = None
+
+
+def _counts_no_boards(record: Record) -> bool:
+    return record.boards_total == 0
+
+
+def _forget_no_boards(record: Record) -> None:
+    """The first collectors count 0 boards where they can't see any, and call the miner offline for it, however well it hashes."""
+    record.boards_total = record.boards_healthy = None
+    if record.overall_health == "offline" and record.online:
+        record.overall_health = None
 
 
 def _has_zeros(record: Record) -> bool:
@@ -167,6 +180,7 @@ def _chip_temperatures(reported: Sequence[float]) -> list[float]:
 _RULES: Sequence[tuple[Callable[[Record], bool], Callable[[Record], None]]] = (
     (_has_aliases, _settle_aliases),
     (_has_unknown_words, _forget_unknown_words),
+    (_counts_no_boards, _forget_no_boards),
     (_has_zeros, _forget_unknown_zeros),
     (_has_doubtful_fans, _settle_fans),
     (_has_doubtful_chips, _settle_chips),
