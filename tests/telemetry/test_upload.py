@@ -463,3 +463,15 @@ def test_miner_whose_boards_its_collector_cannot_see_is_not_offline_for_that(col
 
     seen = {name: (live(name).overall_health, live(name).boards_total) for name in ("m1", "m2")}
     assert seen == {"m1": ("healthy", None), "m2": ("offline", None)}
+
+
+def test_pools_and_error_codes_beyond_measure_are_cut_and_cost_no_reading(collector):
+    long = "x" * 10_000
+    pools = [{"url": long, "user": long, "status": long, "accepted": 7}, {"url": "stratum+tcp://pool.example:3333"}] * 50
+    answer = collector.send([{"miner_id": "m1", "hashrate_ghs": 92_000, "pools": pools, "error_codes": [long] * 200, "error_type": long}])
+
+    detail = live().miner.detail
+    kept = json.loads(detail.pools)
+    assert (answer.data["errors"], live().hashrate_ghs, len(kept), kept[0]["accepted"]) == ([], 92_000, 20, 7)
+    assert (len(kept[0]["url"]), len(kept[0]["user"]), len(kept[0]["status"]), kept[1]["url"]) == (255, 100, 100, pools[1]["url"])
+    assert json.loads(detail.error_codes) == ["x" * 100] * 100
