@@ -13,7 +13,6 @@ from django.db import IntegrityError, connection
 from telemetry.storage import columns
 from telemetry.storage.base import Batch, Columns, Stored
 
-KEYS_A_QUERY = 5_000
 EXACT_BELOW = 1e15
 # Apart from the upsert, which would rewrite the index of sites for each row, changed or not.
 MOVE_TO_SITE = "UPDATE miner_telemetry_live SET site_id = %s WHERE miner_id IN (SELECT value FROM json_each(%s)) AND site_id <> %s"
@@ -28,14 +27,11 @@ class SqliteStorage:
         return lines.decode().split("\n")[:-1]
 
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
-        found: dict[str, int] = {}
+        among = "SELECT value FROM json_each(%s)"  # half the time that thousands of parameters take
         with connection.cursor() as cursor:
-            for start in range(0, len(miner_ids), KEYS_A_QUERY):
-                names = list(miner_ids[start : start + KEYS_A_QUERY])
-                marks = ",".join(["%s"] * len(names))
-                cursor.execute(f"SELECT miner_id, id FROM miners_miner WHERE site_id = %s AND miner_id IN ({marks})", [site_id, *names])
-                found.update(cursor.fetchall())
-        return found
+            statement = f"SELECT miner_id, id FROM miners_miner WHERE site_id = %s AND miner_id IN ({among})"
+            cursor.execute(statement, [site_id, json.dumps(miner_ids)])
+            return dict(cursor.fetchall())
 
     def store(self, batch: Batch) -> Stored:
         """Transactions begin IMMEDIATE, so there is no other writer."""
@@ -50,10 +46,9 @@ class SqliteStorage:
             cursor.executemany(append, rows.values(columns.HISTORY))
             appended = cursor.rowcount
             live = columns.LIVE + columns.PER_BATCH
-            cursor.executemany(rows.upsert("miner_telemetry_live", live), list(compress(rows.values(live), found["newest"])))
+            cursor.executemany(rows.upsert("miner_telemetry_live", live), rows.values(live, which="newest"))
             moved = cursor.rowcount
-            move_detail = rows.upsert("miner_telemetry_detail", columns.DETAIL)
-            cursor.executemany(move_detail, list(compress(rows.values(columns.DETAIL), found["listed"])))
+            cursor.executemany(rows.upsert("miner_telemetry_detail", columns.DETAIL), rows.values(columns.DETAIL, which="listed"))
             inserted = _live_rows(cursor) - known
             cursor.execute(MOVE_TO_SITE, [batch.site_id, json.dumps(miners), batch.site_id])
         return Stored(appended=appended, live_inserted=inserted, live_updated=moved - inserted)
@@ -78,8 +73,10 @@ class _Rows:
         same = ((name, values[0]) for name, values in found.items() if values[0] == values[-1] and values.count(values[0]) == len(values))
         self._literals = {name: literal for name, value in same if name != "miner_id" and (literal := _literal(value))}
 
-    def values(self, names: Sequence[str]) -> list[tuple[Any, ...]]:
-        return list(zip(*[self._found[name] for name in names if name not in self._literals], strict=True))
+    def values(self, names: Sequence[str], *, which: str | None = None) -> list[tuple[Any, ...]]:
+        """What is not written into the statement, of all rows or of those that the flag `which` marks."""
+        rows = zip(*[self._found[name] for name in names if name not in self._literals], strict=True)
+        return list(rows if which is None else compress(rows, self._found[which]))
 
     def insert(self, table: str, names: Sequence[str]) -> str:
         return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(self._literals.get(name, '%s') for name in names)})"
