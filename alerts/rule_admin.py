@@ -83,7 +83,7 @@ class AlertRuleAdmin(OwnSitesAdmin):
     @admin.display(description=_("threshold"))
     def limit(self, rule: AlertRule) -> str:
         text = with_unit(rule.kind, rule.threshold) or units.DASH
-        return f"{text} ({_('or the model’s')})" if rule.threshold_from_model else text
+        return str(_("%(threshold)s, or the model’s") % {"threshold": text}) if rule.threshold_from_model else text
 
     @admin.display(description=_("where"))
     def where(self, rule: AlertRule) -> str:

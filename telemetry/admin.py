@@ -84,11 +84,11 @@ class CollectorUploadLogAdmin(ReadOnly, SiteScopedAdmin):
 
     @admin.display(description=_("size"), ordering="size_bytes")
     def size(self, upload: CollectorUploadLog) -> str:
-        return _("%(kilobytes)s kB") % {"kilobytes": units.number(upload.size_bytes / 1000, 1)}
+        return f"{units.number(upload.size_bytes / 1000, 1)}\N{NO-BREAK SPACE}kB"
 
     @admin.display(description=_("processing"), ordering="processing_ms")
     def took(self, upload: CollectorUploadLog) -> str:
-        return f"{units.number(upload.processing_ms)} ms"
+        return f"{units.number(upload.processing_ms)}\N{NO-BREAK SPACE}ms"
 
 
 @admin.register(TelemetryGap)
