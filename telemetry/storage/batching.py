@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter, ne
 from typing import Any
 
@@ -25,7 +26,7 @@ def columns_of(readings: Iterable[Reading], *, miner_keys: Mapping[str, int], st
     found = _reported([reading for _, _, reading in keyed])
     complete(found)
     found["miner_id"] = keys
-    found["timestamp"] = times = list(map(store.stored_time, [timestamp for _, timestamp, _ in keyed]))
+    found["timestamp"] = times = _times([timestamp for _, timestamp, _ in keyed], store)
     found["newest"] = list(map(ne, keys, [*keys[1:], None]))
     found["listed"] = list(found["online"])
     found["last_online_at"] = [at if online else None for at, online in zip(times, found["online"], strict=True)]
@@ -34,6 +35,12 @@ def columns_of(readings: Iterable[Reading], *, miner_keys: Mapping[str, int], st
     for start, end in _runs(found["newest"]):
         _settle_run(found, start, end)
     return found
+
+
+def _times(moments: Sequence[datetime], store: Storage) -> list[Any]:
+    """`moments` as `store` holds them; the readings of one round share few of them."""
+    stored = {moment: store.stored_time(moment) for moment in set(moments)}
+    return [stored[moment] for moment in moments]
 
 
 def _reported(readings: Sequence[Reading]) -> Columns:
