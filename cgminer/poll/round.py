@@ -50,6 +50,7 @@ class Round:
         self._fresh = deque(sorted(targets, key=policy.is_known_dead))
         self._again: deque[Turn] = deque()
         self._turns: set[Turn] = set()
+        self._begun: deque[TurnExchange] = deque()
         self._answers: list[tuple[Turn, Reply]] = []
         self._done: list[Outcome] = []
         self._left = len(self._fresh)
@@ -83,6 +84,7 @@ class Round:
 
     def _turn(self, ends: float) -> None:
         self._start_some()
+        self._go_on_with_begun()
         self._looked_at = time.monotonic()
         for exchange, readable in self._readiness.ready(self._pause(ends)):
             if exchange is None:
@@ -158,9 +160,20 @@ class Round:
             self._talk(turn, turn.dialogue.throw, error)
         else:
             turn.exchange = exchange
+            self._begun.append(exchange)
             self._open += 1
             self._young += 1
             self._first_looks.append((exchange.started + self._first_look_s, exchange))
+
+    def _go_on_with_begun(self) -> None:
+        while self._begun:
+            exchange = self._begun.popleft()
+            if exchange.is_over:
+                continue
+            try:
+                exchange.go_on()
+            except MinerError as error:
+                self._failed(exchange, error)
 
     def _ask_after_all(self, turn: Turn, dialogue: Dialogue, request: bytes) -> None:
         """There was no socket a moment ago; meanwhile an earlier request may have been answered."""
