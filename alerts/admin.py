@@ -21,7 +21,8 @@ from alerts import rule_admin as rule_admin  # registers its pages
 from alerts.models import Alert, RuleKind
 from alerts.rule_admin import SEVERITY_COLOURS
 from alerts.wording import headline
-from sites.scoping import LimitedCountPaginator, OverviewChangeList, ReadOnly, VisibleSiteFilter
+from sites.listing import LargeList, OverviewChangeList
+from sites.scoping import ReadOnly, VisibleSiteFilter
 from telemetry import units
 
 STANDING_COLOURS: dict[str, str] = {
@@ -59,7 +60,7 @@ class KindFilter(DropdownFilter):
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnly, ModelAdmin):
+class AlertAdmin(ReadOnly, LargeList, ModelAdmin):
     """What is wrong, what is not over first; each row opens the alert's own page."""
 
     list_display = ["gravity", "what", "standing", "site", "member_count", "opened", "lasted", "acknowledged_by"]
@@ -68,13 +69,12 @@ class AlertAdmin(ReadOnly, ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     list_select_related = ["rule", "site", "miner", "acknowledged_by"]
-    list_per_page = 50
-    show_full_result_count = False
-    paginator = LimitedCountPaginator
     ordering = [F("resolved_at").desc(nulls_first=True), "-opened_at"]
     search_fields = ["scope_key", "miner__miner_id", "rule__name"]
     actions = ["acknowledge", "silence_1_hour", "silence_4_hours", "silence_1_day"]
     empty_text = _("No alert. Rules are on by default and look at every site each minute.")
+
+    opened = units.ago_column("opened_at", _("opened"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return Alert.objects.visible_to(request.user)
@@ -142,10 +142,6 @@ class AlertAdmin(ReadOnly, ModelAdmin):
         if alert.is_silenced and alert.resolved_at is None:
             return "silenced", _("silenced")
         return alert.state, alert.get_state_display()
-
-    @admin.display(description=_("opened"), ordering="opened_at")
-    def opened(self, alert: Alert) -> str:
-        return units.age(alert.opened_at)
 
     @admin.display(description=_("lasted"))
     def lasted(self, alert: Alert) -> str:

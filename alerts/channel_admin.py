@@ -25,9 +25,10 @@ from alerts.messages import trial_message
 from alerts.models import Alert, ChannelReceiver, Delivery, DeliveryState, EscalationStep, NotificationChannel
 from alerts.scoping import OwnSitesAdmin, of_own_sites
 from alerts.wording import headline
+from sites.listing import LargeList
 from sites.models import Site
 from sites.recorded import RecordedAdmin
-from sites.scoping import LimitedCountPaginator, ReadOnly
+from sites.scoping import ReadOnly
 from telemetry import units
 
 DELIVERY_COLOURS = {
@@ -76,6 +77,8 @@ class ChannelAdmin(OwnSitesAdmin):
     ]
     change_form_outer_before_template = "alerts/channel_head.html"
     empty_text = _("Nobody is told of alerts yet. Add a channel: e-mail, Telegram, Slack, a webhook …")
+
+    last_sent = units.ago_column("last_sent_at", _("last message"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return of_own_sites(NotificationChannel.objects.all(), request.user).prefetch_related("sites")
@@ -126,10 +129,6 @@ class ChannelAdmin(OwnSitesAdmin):
             return "failing", _("failing for %(duration)s") % {"duration": units.duration(_seconds_since(channel.failing_since))}
         return ("well", _("works")) if channel.last_sent_at else ("new", _("not used yet"))
 
-    @admin.display(description=_("last message"), ordering="last_sent_at")
-    def last_sent(self, channel: NotificationChannel) -> str:
-        return units.age(channel.last_sent_at)
-
 
 def _seconds_since(moment: Any) -> float:
     return float((timezone.now() - moment).total_seconds())
@@ -151,7 +150,7 @@ class EscalationStepAdmin(RecordedAdmin):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, ModelAdmin):
+class DeliveryAdmin(ReadOnly, LargeList, ModelAdmin):
     """The log of notifications."""
 
     list_display = ["since", "what", "event_kind", "to", "outcome", "attempts", "when", "last_error"]
@@ -160,12 +159,11 @@ class DeliveryAdmin(ReadOnly, ModelAdmin):
     list_select_related = ["channel", "receiver__user", "event__alert__rule", "event__alert__site", "event__alert__miner"]
     list_display_links = None
     list_fullwidth = True
-    list_per_page = 50
-    show_full_result_count = False
-    paginator = LimitedCountPaginator
     date_hierarchy = "created_at"
     actions = ["try_again"]
     empty_text = _("Nothing was sent yet.")
+
+    since = units.ago_column("created_at", _("since"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return Delivery.objects.filter(event__alert__in=Alert.objects.visible_to(request.user))
@@ -189,10 +187,6 @@ class DeliveryAdmin(ReadOnly, ModelAdmin):
     def event_kind(self, delivery: Delivery) -> str:
         return str(delivery.event.get_kind_display())
 
-    @admin.display(description=_("since"), ordering="created_at")
-    def since(self, delivery: Delivery) -> str:
-        return units.age(delivery.created_at)
-
     @admin.display(description=_("to"), ordering="channel")
     def to(self, delivery: Delivery) -> str:
         return f"{delivery.channel} · {delivery.receiver}" if delivery.receiver else str(delivery.channel)
@@ -200,7 +194,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin):
     @admin.display(description=_("delivered, or next attempt"))
     def when(self, delivery: Delivery) -> str:
         if delivery.sent_at:
-            return units.age(delivery.sent_at)
+            return units.ago(delivery.sent_at)
         if delivery.state == DeliveryState.GIVEN_UP:
             return units.DASH
         seconds = (delivery.next_attempt_at - timezone.now()).total_seconds()

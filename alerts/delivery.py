@@ -31,6 +31,8 @@ CLAIM = timedelta(minutes=3)
 """Longer than a run may take, so that two runs never send the same."""
 RUN_S = 60.0
 """Seconds within which all messages of a run must be out; whoever takes longer has failed."""
+TRIAL_S = 10.0
+"""The same of a test message: somebody waits before the page."""
 FIRST_RETRY, LONGEST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=1)
 MESSAGES_A_RUN = 200
@@ -71,7 +73,7 @@ def deliver(*, now: datetime) -> Report:
     begun = [outgoing for channel, receiver in _due(now) if (outgoing := _begin(channel, receiver, now=now, report=report))]
     deadline = monotonic() + RUN_S
     for outgoing in begun:
-        _wait(outgoing, seconds=max(0.0, deadline - monotonic()))
+        _wait(outgoing, until=deadline, allowed_s=RUN_S)
         _record(outgoing, now=now)
         report.failed += bool(outgoing.error)
         report.sent += not outgoing.error
@@ -133,14 +135,15 @@ def _start(outgoing: Outgoing) -> None:
         outgoing.error = str(error)
 
 
-def _wait(outgoing: Outgoing, *, seconds: float) -> None:
+def _wait(outgoing: Outgoing, *, until: float, allowed_s: float) -> None:
+    """`until` is a moment of the monotonic clock, `allowed_s` what was allowed from the beginning."""
     if outgoing.sending is None:
         return
     try:
-        outgoing.sending.result(timeout=seconds)
+        outgoing.sending.result(timeout=max(0.0, until - monotonic()))
     except Unfinished:
         outgoing.sending.cancel()
-        outgoing.error = _("No end within %(seconds)d s.") % {"seconds": RUN_S}
+        outgoing.error = _("No end within %(seconds)d s.") % {"seconds": allowed_s}
     except TROUBLE as error:
         outgoing.error = str(error)
     except Exception as error:  # noqa: BLE001  # whatever a service's plugin raises must not keep the others from being recorded
@@ -182,18 +185,23 @@ def retry_after(attempts: int) -> timedelta:
     return min(FIRST_RETRY * (1 << min(max(attempts - 1, 0), 10)), LONGEST_RETRY)
 
 
-def try_out(channel: NotificationChannel, message: Message, *, to: Iterable[str]) -> str:
-    """Send at once, in a thread of its own; "" when it was taken by all receivers, else why not."""
-    errors = []
-    for address in list(to) or [""]:
-        outgoing = Outgoing(id=uuid.uuid4(), deliveries=[Delivery(channel=channel)])
-        try:
-            outgoing.sending = bulkhead(NOTIFICATIONS).submit(send, channel.url, message, to=address)
-        except (*TROUBLE, BulkheadFull) as error:
-            outgoing.error = str(error)
-        _wait(outgoing, seconds=RUN_S / 2)
+def try_out(channel: NotificationChannel, message: Message, *, to: Iterable[str], within_s: float = TRIAL_S) -> str:
+    """Send at once, to all receivers side by side; "" when all of them took it, else why not."""
+    begun = {address: _trial(channel, message, to=address) for address in list(to) or [""]}
+    deadline, errors = monotonic() + within_s, []
+    for address, outgoing in begun.items():
+        _wait(outgoing, until=deadline, allowed_s=within_s)
         errors += [f"{address}: {outgoing.error}" if address else outgoing.error] if outgoing.error else []
     return "; ".join(errors)
+
+
+def _trial(channel: NotificationChannel, message: Message, *, to: str) -> Outgoing:
+    outgoing = Outgoing(id=uuid.uuid4(), deliveries=[Delivery(channel=channel)])
+    try:
+        outgoing.sending = bulkhead(NOTIFICATIONS).submit(send, channel.url, message, to=to)
+    except (*TROUBLE, BulkheadFull) as error:
+        outgoing.error = str(error)
+    return outgoing
 
 
 def prune(*, now: datetime, days: int) -> int:

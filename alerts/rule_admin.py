@@ -20,9 +20,10 @@ from alerts.forms import RuleForm, SilenceForm
 from alerts.models import Alert, AlertAction, AlertRule, Severity, Silence
 from alerts.scoping import OwnSitesAdmin, of_own_sites, touching_own_sites
 from alerts.units import with_unit
+from sites.listing import LargeList
 from sites.models import Site
 from sites.recorded import RecordedAdmin
-from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
 SEVERITY_COLOURS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "danger"}
@@ -82,7 +83,7 @@ class AlertRuleAdmin(OwnSitesAdmin):
     @admin.display(description=_("threshold"))
     def limit(self, rule: AlertRule) -> str:
         text = with_unit(rule.kind, rule.threshold) or units.DASH
-        return f"{text} ({_('or the model’s')})" if rule.threshold_from_model else text
+        return str(_("%(threshold)s, or the model’s") % {"threshold": text}) if rule.threshold_from_model else text
 
     @admin.display(description=_("where"))
     def where(self, rule: AlertRule) -> str:
@@ -101,7 +102,7 @@ def _is_own(rule: AlertRule | None, request: HttpRequest) -> bool:
 @admin.register(Silence)
 class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
     form = SilenceForm
-    list_display = ["reason", "where", "rule", "is_maintenance", "starts_at", "ends_at", "phase", "created_by"]
+    list_display = ["reason", "where", "rule", "is_maintenance", "starts", "ends", "phase", "created_by"]
     list_filter = [VisibleSiteFilter, "is_maintenance"]
     list_select_related = ["site", "miner", "rule", "created_by"]
     search_fields = ["reason", "rack", "miner__miner_id"]
@@ -116,12 +117,21 @@ class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
     ]
     empty_text = _("Nothing is silenced.")
 
+    starts = units.moment_column("starts_at", _("from"))
+    ends = units.moment_column("ends_at", _("until"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return Silence.objects.all() if request.user.is_superuser else super().get_queryset(request)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         now = timezone.now().replace(second=0, microsecond=0)
         return {"starts_at": now, "ends_at": now + timedelta(hours=4), **super().get_changeform_initial_data(request)}
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Rules of other sites have names that are none of the user's business."""
+        if db_field.name == "rule":
+            kwargs["queryset"] = touching_own_sites(AlertRule.objects.all(), request.user)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_form(self, request: HttpRequest, obj: Silence | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
@@ -148,7 +158,7 @@ class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
 
 
 @admin.register(AlertAction)
-class AlertActionAdmin(ReadOnly, ModelAdmin):
+class AlertActionAdmin(ReadOnly, LargeList, ModelAdmin):
     """What rules did to miners, and in a dry run what they would have done."""
 
     list_display = ["when", "rule", "miner", "action", "result", "sent", "about", "reason"]
@@ -156,11 +166,10 @@ class AlertActionAdmin(ReadOnly, ModelAdmin):
     list_filter_submit = True
     list_select_related = ["rule", "miner", "alert", "command"]
     list_display_links = None
-    list_per_page = 50
-    show_full_result_count = False
-    paginator = LimitedCountPaginator
     date_hierarchy = "at"
     empty_text = _("No rule has acted. A rule with an action says here what it would do, and once it is live what it did.")
+
+    when = units.ago_column("at", _("when"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return AlertAction.objects.filter(alert__in=Alert.objects.visible_to(request.user))
@@ -171,10 +180,6 @@ class AlertActionAdmin(ReadOnly, ModelAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
-
-    @admin.display(description=_("when"), ordering="at")
-    def when(self, action: AlertAction) -> str:
-        return units.age(action.at)
 
     @display(description=_("outcome"), ordering="outcome", label=OUTCOME_COLOURS)
     def result(self, action: AlertAction) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from alerts.models import RuleKind
 
@@ -13,7 +14,7 @@ UNITS = {
     RuleKind.HASHRATE_LOW: _("{value} % of the expected hash rate"),
     RuleKind.TEMPERATURE_HIGH: _("{value} °C"),
     RuleKind.FAN_FAILED: _("{value} rpm"),
-    RuleKind.BOARD_LOST: _("{value} boards missing"),
+    RuleKind.BOARD_LOST: ngettext_lazy("{value} board missing", "{value} boards missing", "count"),
     # xgettext:no-python-format
     RuleKind.CHIPS_LOST: _("{value} % of the chips missing"),
     # xgettext:no-python-format
@@ -33,10 +34,13 @@ UNITS = {
     RuleKind.SITE_POWER_STEP: _("{value} % away from before"),
     # xgettext:no-python-format
     RuleKind.DISK_LOW: _("{value} % free"),
-    RuleKind.PARTITIONS_LOW: _("{value} days made ahead"),
-    RuleKind.COMMAND_NOT_VERIFIED: _("{value} commands not verified"),
+    RuleKind.PARTITIONS_LOW: ngettext_lazy("{value} day made ahead", "{value} days made ahead", "count"),
+    RuleKind.COMMAND_NOT_VERIFIED: ngettext_lazy("{value} command not verified", "{value} commands not verified", "count"),
 }
 """By kind; those without a threshold (wrong pool, wrong worker, breaker open) have no value either."""
+
+COUNTED = frozenset({RuleKind.BOARD_LOST, RuleKind.PARTITIONS_LOW, RuleKind.COMMAND_NOT_VERIFIED})
+"""Kinds whose words go by the number."""
 
 UNIT_NAMES = {
     RuleKind.MINER_OFFLINE: _("rounds"),
@@ -84,4 +88,5 @@ def with_unit(kind: str, value: float | None) -> str:
     text = UNITS.get(RuleKind(kind))
     if text is None or value is None:
         return ""
-    return str(text).format(value=number(value))
+    worded = text % {"count": round(value)} if kind in COUNTED else text
+    return str(worded).format(value=number(value))

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cgminer.address import Address
 from cgminer.client import MinerClient
@@ -83,32 +83,27 @@ def peak_megabytes(processes: int) -> float:
 
 def one_selector(specs: Sequence[MinerSpec], *, processes: int, store: Store) -> list[Measured]:
     """Ours: a first round that knows nothing of the miners, and one that remembers the first."""
-    first: dict[str, Outcome] = {}
+    first: dict[str, Target] = {}
     return [
         _selector_round("ours, first round", specs, first, processes=processes, store=store),
         _selector_round("ours, next round", specs, first, processes=processes, store=store),
     ]
 
 
-def _selector_round(design: str, specs: Sequence[MinerSpec], known: dict[str, Outcome], *, processes: int, store: Store) -> Measured:
-    targets = [_target(spec, known.get(spec.miner_id)) for spec in specs]
+def _selector_round(design: str, specs: Sequence[MinerSpec], known: dict[str, Target], *, processes: int, store: Store) -> Measured:
+    targets = [known.get(spec.miner_id) or Target(spec.miner_id, Address(spec.host, spec.port)) for spec in specs]
     watch = Stopwatch()
     for outcomes in poll_in_batches(targets, policy=RoundPolicy(), processes=processes, enough=BATCH, within_s=FLUSH_S):
         store(outcomes)
         watch.answer(sum(outcome.snapshot is not None for outcome in outcomes))
-        known.update((str(outcome.target.key), _without_snapshot(outcome)) for outcome in outcomes)
+        known.update((str(outcome.target.key), _next_time(outcome)) for outcome in outcomes)
     return watch.measured(design, len(specs), processes=processes)
 
 
-def _target(spec: MinerSpec, before: Outcome | None) -> Target:
-    address = Address(spec.host, spec.port)
-    if before is None:
-        return Target(spec.miner_id, address)
-    return Target(spec.miner_id, address, joined=before.joined, failures=KNOWN_DEAD if before.error and not before.cut_off else 0)
-
-
-def _without_snapshot(outcome: Outcome) -> Outcome:
-    return replace(outcome, snapshot=None)
+def _next_time(outcome: Outcome) -> Target:
+    """The miner in the next round, with what the poller keeps of this one."""
+    before, failed = outcome.target, outcome.error is not None and not outcome.cut_off
+    return Target(before.key, before.address, joined=outcome.joined, failures=KNOWN_DEAD if failed else 0)
 
 
 def threads_in_place(specs: Sequence[MinerSpec]) -> list[Measured]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ MAX_SHA256_GHS: Final = 5e6
 MIN_SHA256_GHS: Final = 1.0
 MAX_GHS: Final = 1e12
 """The bound of the wire contract, far beyond any machine of any coin."""
+
+LONGEST_REMEMBERED: Final = 128
+"""Characters of a text whose reading is worth remembering; what is longer is no reading but garbage, and would fill the memory."""
 
 _NO_SENSORS: Final = frozenset({"", "0", "0-0-0-0", "0-0"})
 _MAX_SENSOR_TEXT: Final = 4000
@@ -40,13 +44,15 @@ def number(value: Any) -> float | None:
 def _number_in_text(text: str) -> float | None:
     if len(text) > 40:
         return None
-    if "," in text and _GROUPED.fullmatch(text.strip()):
-        text = text.replace(",", "")
     try:
         parsed = float(text)
     except ValueError:
-        return None
+        return _grouped(text)
     return parsed if math.isfinite(parsed) and "_" not in text else None
+
+
+def _grouped(text: str) -> float | None:
+    return float(text.replace(",", "")) if _GROUPED.fullmatch(text.strip()) else None
 
 
 def leading_number(value: Any) -> float | None:
@@ -80,7 +86,7 @@ def uptime(value: Any) -> int | None:
 
 def temperature(value: Any) -> float | None:
     """°C. Exactly 0 is what firmware writes where there is no sensor; -273 likewise."""
-    parsed = number(value)
+    parsed = number(value) if type(value) is not float else value
     return parsed if parsed and -50 <= parsed <= 150 else None
 
 
@@ -89,14 +95,22 @@ def temperatures(value: Any) -> tuple[float, ...]:
     if type(value) is not str:
         items = value if type(value) is list else [value]
         return tuple([found for item in items if (found := temperature(item)) is not None])
-    if value in _NO_SENSORS:
+    return _remembered_sensors(value) if len(value) <= LONGEST_REMEMBERED else _sensors_in(value)
+
+
+def _sensors_in(joined: str) -> tuple[float, ...]:
+    if joined in _NO_SENSORS:
         return ()
-    if len(value) < _MAX_SENSOR_TEXT:
+    if len(joined) < _MAX_SENSOR_TEXT:
         try:  # a sign leaves an empty item, which is no number
-            return tuple([found for item in value.split("-") if (found := float(item)) and -50 <= found <= 150])
+            return tuple([found for item in joined.split("-") if (found := float(item)) and -50 <= found <= 150])
         except ValueError:
             pass
-    return tuple([found for item in _JOINED.findall(value[:_MAX_SENSOR_TEXT]) if (found := temperature(item)) is not None])
+    return tuple([reading for item in _JOINED.findall(joined[:_MAX_SENSOR_TEXT]) if (reading := temperature(item)) is not None])
+
+
+# The boards of a farm are about as warm as each other, so the same few degrees come again and again.
+_remembered_sensors = lru_cache(8_192)(_sensors_in)
 
 
 def rpm(value: Any) -> int | None:
@@ -113,6 +127,8 @@ def percent(value: Any) -> float | None:
 
 
 def frequency(value: Any) -> float | None:
+    if type(value) is int:
+        return float(value) if 1 < value <= 10_000 else None
     parsed = number(value)
     return parsed if parsed is not None and 1 < parsed <= 10_000 else None
 
@@ -124,12 +140,9 @@ def watts(value: Any) -> float | None:
 
 
 def rate(value: Any) -> float | None:
-    parsed = number(value)
+    kind = type(value)
+    parsed = value if kind is float else _number_in_text(value) if kind is str else number(value)
     return parsed if parsed is not None and 0 <= parsed <= 1e15 else None
-
-
-def total_ghs(value: float | None) -> float | None:
-    return value if value is not None and 0 <= value <= MAX_GHS else None
 
 
 def sha256_ghs(ghs: float | None, *, reference_ghs: float | None = None) -> float | None:
@@ -154,10 +167,18 @@ def text(value: Any, limit: int = 100) -> str | None:
     """A name; blank, `0` and placeholders count as missing. Control characters and broken UTF-16 go: no database takes them."""
     if type(value) is not str:
         return None
+    return _remembered_name(value, limit) if len(value) <= LONGEST_REMEMBERED else _name_in(value, limit)
+
+
+def _name_in(value: str, limit: int) -> str | None:
     if not value.isprintable():
         value = "".join(filter(str.isprintable, value[: 4 * limit]))
     stripped = value.strip().strip("'").strip()[:limit]
     return stripped if stripped and stripped not in ("0", "null", "none", "unknown", "N/A") else None
+
+
+# Models, versions, pools and accounts are a farm's, not a miner's.
+_remembered_name = lru_cache(8_192)(_name_in)
 
 
 def mac_address(value: Any) -> str | None:

@@ -7,12 +7,12 @@ that came of it. The blocking client and the round of thousands both drive it, s
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from cgminer import wire
 from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerError, MinerReplyError, MinerTimeout
-from cgminer.parsers import Firmware, identify, parse_snapshot, wanted_commands
+from cgminer.parsers import Firmware, identify, parse_snapshot, plans, wanted_commands
 from cgminer.snapshot import Snapshot
 
 BASIC = ("summary", "stats", "pools", "version")
@@ -52,6 +52,8 @@ def read_miner(*, joined: bool | None = None) -> Dialogue:
     collected = _Collected()
     if joined is not False:
         joined = yield from _ask_joined(collected)
+        if joined and (answer := collected.answer_alike()):
+            return answer
     if not collected.replies:
         yield from _ask("summary", collected)
     while missing := collected.missing():
@@ -60,17 +62,19 @@ def read_miner(*, joined: bool | None = None) -> Dialogue:
     return collected.answer(joined=bool(joined))
 
 
-@dataclass(slots=True)
 class _Collected:
-    replies: dict[str, dict[str, Any]] = field(default_factory=dict)
-    raw: dict[str, bytes] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
-    latency_ms: float | None = None
-    failure: MinerError | None = None
-    succeeded: bool = False
-    """Whether one reply at least is more than an error."""
-    firmware: Firmware = Firmware.GENERIC
-    """As far as it is known by now."""
+    __slots__ = ("asked", "failure", "firmware", "latency_ms", "raw", "replies", "succeeded")
+
+    def __init__(self) -> None:
+        self.replies: dict[str, dict[str, Any]] = {}
+        self.raw: dict[str, bytes] = {}
+        self.asked: set[str] = set()
+        self.latency_ms: float | None = None
+        self.failure: MinerError | None = None
+        self.succeeded = False
+        """Whether one reply at least is more than an error."""
+        self.firmware = Firmware.GENERIC
+        """As far as it is known by now."""
 
     def take(self, command: str, reply: Reply) -> None:
         self.raw[command] = reply.raw
@@ -78,13 +82,24 @@ class _Collected:
             self.latency_ms = round(reply.latency_ms, 1)
         found = wire.replies(wire.decode(reply.raw), command)
         self.replies.update(found)
-        self.succeeded = self.succeeded or any(_succeeded(name, each) for name, each in found.items())
+        for name, each in found.items():
+            if self.succeeded:
+                return
+            self.succeeded = _succeeded(name, each)
 
     def missing(self) -> list[str]:
         """What this firmware, as far as it is known by now, could still tell and was not asked."""
         self.firmware = identify(self.replies)
         wanted = [command for command in wanted_commands(self.replies, firmware=self.firmware) if command not in self.asked]
         return wanted[: max(0, MOST_REQUESTS - len(self.asked))]
+
+    def answer_alike(self) -> Answer | None:
+        """The answer to the joined command, where the replies are like many others."""
+        latency_ms = self.latency_ms or 0.0
+        snapshot = plans.read_alike(self.replies, latency_ms=latency_ms)
+        if snapshot is None:
+            return None
+        return Answer(replies=self.replies, raw=self.raw, snapshot=snapshot, latency_ms=latency_ms, joined=True)
 
     def answer(self, *, joined: bool) -> Answer:
         if not self.succeeded:
@@ -94,6 +109,8 @@ class _Collected:
         snapshot = parse_snapshot(self.replies, firmware=self.firmware, latency_ms=latency_ms)
         if _says_nothing(snapshot):
             raise MinerReplyError("answers in JSON, but nothing in it is a miner's: is another device at this address?")
+        if self.firmware is Firmware.ANTMINER:
+            plans.learn(self.replies, snapshot)
         return Answer(replies=self.replies, raw=self.raw, snapshot=snapshot, latency_ms=latency_ms, joined=joined)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import selectors
 import socket
 
 _FILES_KEPT_FREE = 200
@@ -31,13 +30,12 @@ def _raise_file_limit(soft: int, wanted: int, hard: int) -> int:
 
 
 class Wakeup:
-    """Ends a selector's wait from another thread. It registers itself with the selector, with None as its data."""
+    """Ends a wait from another thread, for whoever waits until there is something to read on `bell`."""
 
-    def __init__(self, selector: selectors.BaseSelector) -> None:
-        self._inside, self._outside = socket.socketpair()
-        self._inside.setblocking(False)
+    def __init__(self) -> None:
+        self.bell, self._outside = socket.socketpair()
+        self.bell.setblocking(False)
         self._outside.setblocking(False)
-        selector.register(self._inside, selectors.EVENT_READ, None)
 
     def ring(self) -> None:
         """From any thread, also after `close`."""
@@ -46,8 +44,8 @@ class Wakeup:
 
     def clear(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            self._inside.recv(4096)
+            self.bell.recv(4096)
 
     def close(self) -> None:
-        self._inside.close()
+        self.bell.close()
         self._outside.close()

@@ -152,7 +152,12 @@ def replies(document: dict[str, Any], command: str) -> dict[str, dict[str, Any]]
     parts = command.split("+")
     if len(parts) == 1 and command not in document:
         return {command: document}
-    found = {part: reply for part in parts if (reply := _unwrapped(document.get(part))) is not None}
+    found = {}
+    for part in parts:
+        reply = document.get(part)
+        reply = reply[0] if type(reply) is list and len(reply) == 1 and type(reply[0]) is dict else _unwrapped(reply)
+        if reply is not None:
+            found[part] = reply
     if found:
         return found
     for section, single in _SECTION_COMMANDS.items():
@@ -179,6 +184,8 @@ def raise_for_status(reply: Mapping[str, Any], *, command: str) -> None:
     """Raises what an E or F status means. `S`, `I`, `W` and the bare words of control commands (`RESTART`, `BYE`) pass."""
     status = status_of(reply)
     letter = status.get("STATUS")
+    if letter == "S":
+        return
     code = _code(status)
     if letter in ("E", "F") or (letter is None and code is not None and code < 0):
         message = status.get("Msg", status.get("msg", ""))
@@ -189,9 +196,9 @@ def raise_for_status(reply: Mapping[str, Any], *, command: str) -> None:
 def status_of(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """The status object of a reply, whatever its shape: first of a list, an object, or the reply itself when it is a bare word."""
     status = reply.get("STATUS")
-    if isinstance(status, list):
+    if type(status) is list:
         status = status[0] if status else None
-    return status if isinstance(status, dict) else reply
+    return status if type(status) is dict else reply
 
 
 def _code(status: Mapping[str, Any]) -> int | None:

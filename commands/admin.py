@@ -18,7 +18,6 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
-from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectMultipleWidget
 
 from commands import batch_pages, dispatch
@@ -37,8 +36,9 @@ from commands.ordering import order_view
 from commands.permissions import allowed_commands, may_ask
 from commands.secrets import seal
 from commands.timeline import timeline_of
+from sites.listing import LargeChangeList, LargeList
 from sites.recorded import RecordedAdmin
-from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
 
@@ -76,7 +76,6 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
     actions = ["cancel", "as_csv"]
     search_fields = ["^miner__miner_id", "=command_id", "=requested_by__username"]
     date_hierarchy = "created_at"
-    paginator = LimitedCountPaginator
     change_form_outer_before_template = "commands/command_head.html"
     empty_text = _("No command was sent yet. Pick miners in their list, or open one, and send it one.")
 
@@ -147,7 +146,7 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
         return command.verification, command.get_verification_display()
 
 
-class BatchChangeList(ChangeList):
+class BatchChangeList(LargeChangeList):
     """A list whose rows open the batch's own page."""
 
     def url_for_result(self, result: Any) -> str:
@@ -155,13 +154,14 @@ class BatchChangeList(ChangeList):
 
 
 @admin.register(CommandBatch)
-class CommandBatchAdmin(ReadOnly, ModelAdmin):
-    list_display = ["created_at", "command", "phase", "reason", "requested_by", "approved_by", "stop_reason"]
+class CommandBatchAdmin(ReadOnly, LargeList, ModelAdmin):
+    list_display = ["asked_at", "command", "phase", "reason", "requested_by", "approved_by", "stop_reason"]
     list_filter = [["state", ChoicesDropdownFilter], ["command", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_select_related = ["requested_by", "approved_by"]
-    show_full_result_count = False
     empty_text = _("An order for more than one miner goes out as a batch. Pick miners in their list and send them a command.")
+
+    asked_at = units.moment_column("created_at", _("created"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CommandBatch]:
         return batch_pages.visible_batches(request.user)
@@ -212,12 +212,13 @@ class MinerCredentialAdmin(RecordedAdmin, SiteScopedAdmin):
     """Passwords go in here and never come out."""
 
     form = CredentialForm
-    list_display = ["site", "miner", "changed_at"]
-    list_display_links = ["site", "changed_at"]
+    list_display = ["site", "miner", "changed"]
+    list_display_links = ["site", "changed"]
     list_filter = [VisibleSiteFilter]
     list_select_related = ["site", "miner"]
     autocomplete_fields = ["miner"]
     fields = ["site", "miner", "password"]
+    changed = units.moment_column("changed_at", _("changed"))
     empty_text = _("Whatsminers take commands only with their administrator's password. Enter it for a whole site, or for one miner.")
 
     def save_model(self, request: HttpRequest, obj: MinerCredential, form: Any, change: bool) -> None:

@@ -38,11 +38,13 @@ class PendingCommandsView(CollectorView):
     """Hands out what is due at the key's site; each command is leased until it is answered or its lease ends."""
 
     rate_scope = "read"
+    http_method_names = ["get"]
+    """Not HEAD, which would lease commands and show them to nobody."""
 
     @extend_schema(
         parameters=[
             OpenApiParameter("limit", OpenApiTypes.INT, description="At most so many commands, 1 to 50; 10 by default."),
-            OpenApiParameter("zone_id", OpenApiTypes.STR, description="Leave out the miners of other zones."),
+            OpenApiParameter("zone_id", OpenApiTypes.STR, description="Leave out the miners of other zones; X-Zone-ID does the same."),
         ],
         responses={200: OpenApiTypes.OBJECT, **errors(401, 403, 429)},
     )
@@ -50,7 +52,7 @@ class PendingCommandsView(CollectorView):
         leased = dispatch.lease_commands(
             key_of(request).site,
             limit=_limit(request.query_params.get("limit")),
-            zone=request.query_params.get("zone_id", "").replace("\x00", "")[:50] or None,
+            zone=_zone(request),
             now=timezone.now(),
             leased_by=_agent(request),
         )
@@ -210,6 +212,11 @@ def _handed_out(command: MinerCommand) -> dict[str, Any] | None:
 def _limit(value: str | None) -> int:
     """Agents are answered even when they ask for nonsense."""
     return min(max(int(value), 1), MAX_LIMIT) if value and value.isdecimal() and len(value) < 10 else DEFAULT_LIMIT
+
+
+def _zone(request: Request) -> str | None:
+    """The zone an agent asks for. Some name theirs in the header alone, and turn down for good what they are handed of another one."""
+    return request.query_params.get("zone_id", "").replace("\x00", "")[:50] or header_text(request, "X-Zone-ID", 50) or None
 
 
 def _agent(request: Request) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
 
-worker_class = "gthread"
+worker_class = "hashinsight.web_worker.Worker"  # threads
 threads = int(os.environ.get("HASHINSIGHT_WEB_THREADS", "8"))
 # A worker that takes no request for this long is replaced; a thread that waits for the database is not a dead worker.
 timeout = 60

@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from hashinsight.schedules import ALLOWED_CALLABLES
 from people.lockout import unlock
+from telemetry import units
 
 for model in (Schedule, Success, Failure, OrmQ):
     admin.site.unregister(model)
@@ -86,12 +87,14 @@ class QueueAdmin(SuperusersOnly, django_q_admin.QueueAdmin, ModelAdmin):
 class LoginLockAdmin(SuperusersOnly, ModelAdmin):
     """Names and addresses with wrong passwords or codes; five in a row are a lock, and deleting the row lifts it."""
 
-    list_display = ["username", "ip_address", "failures_since_start", "attempt_time", "lock"]
+    list_display = ["username", "ip_address", "failures_since_start", "attempted", "lock"]
     list_display_links = None
     search_fields = ["username", "=ip_address"]
     ordering = ["-attempt_time"]
     actions = ["lift"]
     empty_text = _("Nobody entered a wrong password lately.")
+
+    attempted = units.moment_column("attempt_time", _("last attempt"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -38,6 +38,13 @@ def one_line_for_an_outage(_logger: WrappedLogger, _method: str, event: EventDic
     return event
 
 
+def one_line_for_a_refusal(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Django logs what it refuses, a wrong Host say, with the trace of its own code: strangers would fill the log with it."""
+    if event["_record"].name.startswith("django.security."):
+        event.pop("exc_info", None)
+    return event
+
+
 def configure(*, form: str, level: str) -> dict[str, Any]:
     """Set structlog up and return Django's LOGGING. `form` is "console" or "json"."""
     shared: list[structlog.typing.Processor] = [
@@ -62,7 +69,7 @@ def configure(*, form: str, level: str) -> dict[str, Any]:
         "formatters": {
             "events": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": [*shared, structlog.stdlib.add_logger_name],
+                "foreign_pre_chain": [*shared, structlog.stdlib.add_logger_name, one_line_for_a_refusal],
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(form)],
             }
         },

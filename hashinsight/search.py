@@ -8,11 +8,10 @@ from django.urls import reverse
 from unfold.dataclasses import SearchResult
 
 from miners.identity import mac_address
-from miners.models import Miner
+from miners.models import SEARCHED_FIELDS, Miner
 from sites.models import Site
 
 AT_MOST = 8
-MINER_FIELDS = ("miner_id", "ip_address", "serial_number", "mac_address", "worker_name")
 
 
 def find(request: HttpRequest, term: str) -> list[SearchResult]:
@@ -29,7 +28,7 @@ def _sites(request: HttpRequest, term: str) -> list[SearchResult]:
 def _miners(request: HttpRequest, term: str) -> list[SearchResult]:
     """Miners by the beginning of an identity: the search reads the inventory only, and stops at the first few."""
     matches = Q(mac_address=mac_address(term)) if mac_address(term) else Q()  # however it is written
-    for field in MINER_FIELDS:
+    for field in SEARCHED_FIELDS:
         matches |= Q(**{f"{field}__istartswith": term})
     miners = Miner.objects.visible_to(request.user).filter(matches).select_related("site").order_by()[:AT_MOST]
     return [

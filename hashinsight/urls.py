@@ -13,6 +13,7 @@ from hashinsight.metrics import metrics
 from people.views import choose_language
 from sites.api import UnknownEndpoint
 
+handler400 = "hashinsight.unavailable.bad_request"
 handler500 = "hashinsight.unavailable.server_error"
 
 urlpatterns = [

@@ -32,10 +32,11 @@ from miners.filters import (
     ZoneFilter,
 )
 from miners.identity import mac_address
-from miners.models import Miner, MinerModel, MinerState, MinerTag
+from miners.models import SEARCHED_FIELDS, Miner, MinerModel, MinerState, MinerTag
 from resilience.remembered import forget
+from sites.listing import OverviewChangeList
 from sites.recorded import RecordedAdmin
-from sites.scoping import LimitedCountPaginator, OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 
 STATE_COLOURS = {
@@ -93,7 +94,7 @@ class MinerModelAdmin(RecordedAdmin):
 class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     list_display = ["miner_id", "state", "site", "model", "hashrate", "delivered", "temperature", "power", "pool", "last_seen"]
     further_columns: ClassVar[list[str]] = [
-        *("address", "mac_address", "serial_number", "worker", "firmware", "place", "boards", "efficiency", "uptime", "created_at")
+        *("address", "mac_address", "serial_number", "worker", "firmware", "place", "boards", "efficiency", "uptime", "registered")
     ]
     list_filter = [
         VisibleSiteFilter,
@@ -109,11 +110,10 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         PoolFilter,
         OtherPoolFilter,
     ]
-    paginator = LimitedCountPaginator
     list_filter_submit = True
     list_fullwidth = True
     list_select_related = ["site", "model", "live"]
-    search_fields = ["^miner_id", "^ip_address", "^serial_number", "^mac_address", "^worker_name", "^live__worker_name"]
+    search_fields = SEARCHED_FIELDS
     search_help_text = _("Beginning of an ID, address, serial number, MAC or worker")
     ordering = ["site_id", "miner_id"]
     autocomplete_fields = ["model", "tags"]
@@ -135,6 +135,9 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         (_("Notes"), {"fields": ["tags", "notes", "discovered", "created_at"]}),
     ]
 
+    last_seen = units.ago_column("live__last_online_at", _("last seen"))
+    registered = units.moment_column("created_at", _("created"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         miners: Any = super().get_queryset(request)
         return miners.with_state(timezone.now()).with_expectation()  # type: ignore[no-any-return]
@@ -143,8 +146,10 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         return OverviewChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        """A MAC address is found however it is written."""
-        return super().get_search_results(request, queryset, mac_address(search_term) or search_term)  # type: ignore[no-any-return]
+        """Rows of which each word begins something. A MAC address is found however it is written."""
+        for word in [mac_address(search_term)] if mac_address(search_term) else search_term.split():
+            queryset = queryset.beginning_with(word)  # type: ignore[attr-defined]  # miners, with their own QuerySet
+        return queryset, False
 
     @admin.action(description=_("Send a command…"), permissions=["command"])
     def send_command(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
@@ -178,11 +183,6 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
     def pool(self, miner: Any) -> str:
         url = _live_value(miner, "pool_url")
         return format_html('<span title="{}">{}</span>', url, url.split("//")[-1][:28]) if url else units.DASH
-
-    @admin.display(description=_("last seen"), ordering="live__timestamp")
-    def last_seen(self, miner: Any) -> str:
-        seen = _live_value(miner, "last_online_at")
-        return units.with_utc(seen, units.age(seen)) if seen else units.age(None)
 
     @admin.display(description=_("address"), ordering="ip_address")
     def address(self, miner: Any) -> str:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
@@ -25,6 +26,7 @@ from cgminer.snapshot import Snapshot
 from miners.identity import Identity
 from miners.matching import ModelMatcher
 from miners.models import Miner
+from miners.reach import is_own
 from sites.changes import note_changes
 from sites.models import Site
 
@@ -40,13 +42,13 @@ class UnusableRange(Exception):
 
 
 def addresses_in(ranges: Iterable[str], *, port: int = DEFAULT_PORT) -> list[Address]:
-    """Every host of the ranges once, in order. Raises UnusableRange."""
+    """Every host of the ranges once, in order, but this machine itself. Raises UnusableRange."""
     networks = [_network(text) for text in ranges]
     wanted = sum(network.num_addresses for network in networks)
     if wanted > MOST_ADDRESSES:
         raise UnusableRange(f"{wanted:,} addresses are too many, at most {MOST_ADDRESSES:,} (a /16) at once: search the ranges one by one.")
-    hosts = dict.fromkeys(str(host) for network in networks for host in network.hosts())
-    return [Address(host, port) for host in hosts]
+    hosts = dict.fromkeys(host for network in networks for host in network.hosts())
+    return [Address(str(host), port) for host in hosts if settings.LOCAL_MINERS or not is_own(host)]
 
 
 def _network(text: str) -> ipaddress.IPv4Network:
@@ -58,8 +60,10 @@ def _network(text: str) -> ipaddress.IPv4Network:
         raise UnusableRange(f"{text}: only IPv4 ranges are searched; IPv6 networks are too large to try every address.")
     if network.prefixlen < 16:
         raise UnusableRange(f"{text} has {network.num_addresses:,} addresses; the largest range is a /16 ({MOST_ADDRESSES:,} addresses).")
-    if network.is_multicast or network.is_unspecified or network.is_reserved:
-        raise UnusableRange(f"{text}: no machine has such an address.")
+    if network.is_multicast or network.is_unspecified or network.is_reserved or network.is_link_local:
+        raise UnusableRange(f"{text}: no miner has such an address.")
+    if network.is_loopback and not settings.LOCAL_MINERS:
+        raise UnusableRange(f"{text} is this server itself; where simulated miners run on it, set HASHINSIGHT_LOCAL_MINERS=true.")
     if network.is_global:
         raise UnusableRange(
             f"{text} is on the public internet. Miners are searched in private networks only (10/8, 172.16/12, 192.168/16)."

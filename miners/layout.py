@@ -1,7 +1,7 @@
 """Where miners stand: moving them on the floor map, and a whole layout from a file.
 
-    plan = plan_layout(site, read_table(raw, required=("miner_id",)))
-    apply_layout(plan)
+    plan = plan_layout(site, table)
+    plan = apply_layout(site, table)
 
 What is wrong is told by row and column, and costs only its row. A slot holds one miner.
 """
@@ -73,6 +73,7 @@ def move(site: Site, places: dict[int, Place]) -> int:
     for place in places.values():
         _check_names(place)
     with transaction.atomic():
+        _take_turns(site)
         miners = list(Miner.objects.select_for_update().filter(site=site, pk__in=places).order_by("pk"))
         moved = [miner for miner in miners if place_of(miner) != places[miner.pk]]
         _check_free(site, [(miner.miner_id, places[miner.pk]) for miner in miners], leaving={miner.pk for miner in miners})
@@ -140,9 +141,17 @@ def _drop_clashes(plan: LayoutPlan, holders: dict[Place, str]) -> None:
 
 
 @transaction.atomic
-def apply_layout(plan: LayoutPlan) -> int:
+def apply_layout(site: Site, table: Table) -> LayoutPlan:
+    """Store what the file changes, of the places as they are once nobody else changes them; what was done."""
+    _take_turns(site)
+    plan = plan_layout(site, table)
     _store([(step.miner, step.after) for step in plan.moves])
-    return len(plan.moves)
+    return plan
+
+
+def _take_turns(site: Site) -> None:
+    """Until the transaction ends nobody else gives out places of the site. Readings of it go on being stored."""
+    Site.objects.select_for_update(no_key=True).get(pk=site.pk)
 
 
 def _store(placed: Sequence[tuple[Miner, Place]]) -> None:

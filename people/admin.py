@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
@@ -31,6 +31,7 @@ from people.sessions import end_sessions
 from sites.changes import note_changes
 from sites.models import Site
 from sites.recorded import RecordedAdmin
+from telemetry import units
 
 for model in (User, Group, TOTPDevice, StaticDevice):  # the devices' pages would show their keys
     if admin.site.is_registered(model):
@@ -80,7 +81,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     form = UserForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "last_login"]
+    list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "logged_in"]
     list_filter = ["is_active", "is_staff", "groups"]
     readonly_fields = ["last_login", "date_joined"]
     filter_horizontal = ["user_permissions"]
@@ -91,6 +92,8 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
         (gettext_lazy("What they may do"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "sites", "user_permissions"]}),
         (gettext_lazy("Important dates"), {"fields": ["last_login", "date_joined"]}),
     ]
+
+    logged_in = units.ago_column("last_login", gettext_lazy("last login"))
 
     def get_urls(self) -> list[Any]:
         staff = self.admin_site.admin_view
@@ -103,11 +106,17 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
         return users if request.user.is_superuser else users.filter(is_superuser=False)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Of somebody with sites beyond those of who edits nothing is changed but which of the editor's sites they see."""
         readonly = [*super().get_readonly_fields(request, obj)]
-        return readonly if request.user.is_superuser else [*readonly, "is_superuser", "user_permissions"]
+        if request.user.is_superuser:
+            return readonly
+        if obj and not self.may_become(request, obj):
+            # Shown as a read-only field the password would be its hash.
+            return [name for name in flatten_fieldsets(self.fieldsets) if name not in ("sites", "password")]
+        return [*readonly, "is_superuser", "user_permissions"]
 
     def get_inline_instances(self, request: HttpRequest, obj: User | None = None) -> list[Any]:
-        return super().get_inline_instances(request, obj) if obj else []
+        return super().get_inline_instances(request, obj) if obj and self.may_become(request, obj) else []
 
     def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
@@ -124,8 +133,11 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
         allowed = super().has_change_permission(request, obj)
         return allowed and (obj is None or _holds_all(request.user, _rights_of(obj)))
 
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or self.may_become(request, obj))
+
     def may_become(self, request: HttpRequest, user: User) -> bool:
-        """Whoever sets somebody's password, or takes their second factor, can log in as them, and see their sites too."""
+        """Whoever sets somebody's password or address, or takes their second factor, can log in as them, and see their sites too."""
         return self.has_change_permission(request, user) and not _sites_beyond(request.user, user).exists()
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
@@ -151,8 +163,8 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
                 "authenticator": second_factor.authenticator_of(user),
                 "second_factor_required": second_factor.is_required_of(user),
                 "open_sessions": Session.objects.open(timezone.now()).filter(user=user).count(),
-                "may_help": self.has_change_permission(request, user),
-                "may_reset": self.may_become(request, user),
+                "may_help": self.may_become(request, user),
+                "has_further_sites": self.has_change_permission(request, user) and not self.may_become(request, user),
             }
         )
         answer: HttpResponse = super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
@@ -161,7 +173,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     def help_them(self, request: HttpRequest, pk: int, what: str) -> HttpResponse:
         """A button of the user's page: reset the second factor, log them out, lift their lock. In the log and in the user's history."""
         user = self.get_object(request, str(pk))
-        if user is None or not self.has_change_permission(request, user):
+        if user is None or not self.may_become(request, user):
             raise PermissionDenied
         reason, done = self._help(request, user, what)
         note_changes([user], by=request.user, reason=reason)
@@ -172,7 +184,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     def _help(self, request: HttpRequest, user: User, what: str) -> tuple[str, str]:
         """What the history says of it, and what the page answers."""
         match what:
-            case "reset" if self.may_become(request, user):
+            case "reset":
                 second_factor.reset(user, by=request.user.get_username())
                 return gettext_noop("second factor removed"), _("Second factor removed, and logged out everywhere.")
             case "log-out":
@@ -206,6 +218,9 @@ class GroupAdmin(RecordedAdmin, DjangoGroupAdmin, ModelAdmin):
         """Not of a group that may do more: its rights would be whoever's who edits it."""
         allowed = super().has_change_permission(request, obj)
         return allowed and (obj is None or _holds_all(request.user, obj.permissions.values("pk")))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or self.has_change_permission(request, obj))
 
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
         """Nobody gives away rights they do not have."""

@@ -11,12 +11,20 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from resilience.models import JobLease
+from telemetry import units
 
 
 @admin.register(JobLease)
 class JobLeaseAdmin(ModelAdmin):
-    list_display = ["name", "health", "started_at", "succeeded_at", "duration_ms", "dropped", "result", "error"]
+    list_display = ["name", "health", "started", "succeeded", "took", "dropped", "result", "error"]
     empty_text = _("No job has run yet. The cluster starts them: “manage.py up” runs it beside the web server.")
+
+    started = units.ago_column("started_at", _("last start"))
+    succeeded = units.ago_column("succeeded_at", _("last success"))
+
+    @admin.display(description=_("duration, ms"), ordering="duration_ms")
+    def took(self, lease: JobLease) -> str:
+        return units.number(lease.duration_ms)
 
     @display(description=_("state"), label={"failed": "danger", "running": "info", "ok": "success"})
     def health(self, lease: JobLease) -> tuple[str, object]:

@@ -8,6 +8,7 @@ import zlib
 from typing import Any, Protocol
 
 import msgspec
+from gunicorn.http.errors import ParseException
 
 CHUNK_BYTES = 65_536
 STEP_BYTES = 1_000_000
@@ -108,7 +109,7 @@ def is_gzip(content_encoding: str) -> bool:
 def read_body(stream: Readable, *, content_encoding: str, max_bytes: int, max_unpacked_bytes: int) -> tuple[bytearray, int]:
     """The unpacked body and its size on the wire. A gzip body without the header is recognised by its first bytes."""
     gzipped = is_gzip(content_encoding)
-    chunk = stream.read(CHUNK_BYTES)
+    chunk = _next_chunk(stream)
     sink = _Gunzip(max_unpacked_bytes) if gzipped or chunk.startswith(GZIP_MAGIC) else _Plain(max_unpacked_bytes)
     size = 0
     while chunk:
@@ -116,11 +117,20 @@ def read_body(stream: Readable, *, content_encoding: str, max_bytes: int, max_un
         if size > max_bytes:
             raise BodyTooLarge(f"The body is larger than {max_bytes:,} bytes.")
         sink.feed(chunk)
-        chunk = stream.read(CHUNK_BYTES)
+        chunk = _next_chunk(stream)
     if size == 0:
         raise BodyRefused("The body is empty.")
     sink.close()
     return sink.unpacked, size
+
+
+def _next_chunk(stream: Readable) -> bytes:
+    try:
+        return stream.read(CHUNK_BYTES)
+    except ParseException:  # gunicorn answers nothing more on this connection: nobody knows where the next request begins
+        raise BodyRefused("The body is not well chunked.") from None
+    except OSError:  # Django's UnreadablePostError, and what gunicorn says when the client is gone
+        raise BodyRefused("The connection ended before the body did.") from None
 
 
 def as_utf8(body: bytearray, charset: str) -> bytearray | bytes:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -19,9 +20,11 @@ from commands.permissions import allowed_commands
 from miners.models import Miner
 from sites.collector_admin import CollectorAdmin, CollectorEventAdmin
 from sites.keys import KeyNotActive, ask_for_replacement, revoke_key, withdraw_replacement
+from sites.listing import LargeList, OverviewChangeList
 from sites.models import CollectorKey, Site
 from sites.recorded import RecordedAdmin
-from sites.scoping import OverviewChangeList, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import SiteScopedAdmin, VisibleSiteFilter
+from telemetry import units
 
 __all__ = ["CollectorAdmin", "CollectorEventAdmin", "CollectorKeyAdmin", "SiteAdmin"]
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @admin.register(Site)
-class SiteAdmin(RecordedAdmin):
+class SiteAdmin(LargeList, RecordedAdmin):
     list_display = ["name", "code", "collection", "miner_count", "timezone", "is_active"]
     list_filter = ["collection", "is_active"]
     search_fields = ["code", "name"]
@@ -45,7 +48,8 @@ class SiteAdmin(RecordedAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Site]:
-        return Site.objects.visible_to(request.user).annotate(miner_count=Count("miners"))
+        miners = Miner.objects.filter(site=OuterRef("pk")).order_by().values("site").annotate(count=Count("pk")).values("count")
+        return Site.objects.visible_to(request.user).annotate(miner_count=Coalesce(Subquery(miners), 0))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OverviewChangeList]:
         return OverviewChangeList
@@ -90,7 +94,7 @@ class CollectorKeyAdmin(RecordedAdmin, SiteScopedAdmin):
     """Keys are generated here and shown once; afterwards they can only be revoked."""
 
     form = CollectorKeyForm
-    list_display = ["name", "site", "prefix", "state", "created_at", "expires_at", "last_used_at"]
+    list_display = ["name", "site", "prefix", "state", "created", "expires", "last_used"]
     list_filter = [VisibleSiteFilter]
     list_select_related = ["site"]
     search_fields = ["name", "prefix"]
@@ -98,6 +102,10 @@ class CollectorKeyAdmin(RecordedAdmin, SiteScopedAdmin):
     rotation_fields = ["replaces", "fetched_by", "confirmed_at", "replacement_asked_at", "replacement_asked_by"]
     actions = ["ask_for_replacement", "withdraw_replacement", "revoke"]
     empty_text = _("A collector signs its uploads with a key of its site. Make one here and give it to the agent; it is shown once.")
+
+    created = units.moment_column("created_at", _("created"))
+    expires = units.moment_column("expires_at", _("expires"))
+    last_used = units.ago_column("last_used_at", _("last used"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: CollectorKey | None = None) -> list[str]:
         return ["site", *self.readonly_fields, *self.rotation_fields] if obj else []

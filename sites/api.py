@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from rest_framework import exceptions, status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -87,11 +89,20 @@ class BoundedJson(BaseParser):
             document = load_json(body)
         except BodyRefused as refused:
             raise ApiError(refused.status, str(refused))
-        except OSError:  # Django's UnreadablePostError, and what gunicorn says of a broken chunk
-            raise ApiError(400, "The connection ended before the body did.")
         if not isinstance(document, dict):
             raise exceptions.ParseError("Expected a JSON object.")
         return document
+
+
+class AnyTextJson(JSONRenderer):
+    """Errors quote what was sent, and that may hold half of a surrogate pair, which UTF-8 has no bytes for: it is answered as "?"."""
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+        try:
+            rendered: bytes = super().render(data, accepted_media_type, renderer_context)
+        except UnicodeEncodeError:
+            rendered = json.dumps(data, cls=self.encoder_class, ensure_ascii=False).encode("utf-8", "replace")
+        return rendered
 
 
 class CollectorView(APIView):
@@ -101,6 +112,7 @@ class CollectorView(APIView):
     permission_classes = [HasCollectorKey]
     content_negotiation_class = AlwaysJson
     parser_classes = [BoundedJson]
+    renderer_classes = [AnyTextJson]
     metadata_class = None
     rate_scope = "read"
     """Which window of the caller's a request counts in: a key in `settings.RATE_LIMITS`."""
@@ -201,7 +213,8 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response:
         if header := getattr(exc, "auth_header", ""):
             response["WWW-Authenticate"] = header
         return response
-    got_request_exception.send(sender=None, request=context["request"])  # the middleware that logs requests logs it, with its trace
+    # The middleware that logs requests logs it, with its trace. It asks for the user: DRF's request would look for the key once more.
+    got_request_exception.send(sender=None, request=context["request"]._request)
     return _failure(status.HTTP_500_INTERNAL_SERVER_ERROR, "Internal error.")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models import ForeignKey, Model, OuterRef, Q, QuerySet, Subquery
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -112,14 +112,14 @@ def _previous(shown: Sequence[Any]) -> dict[int, Any]:
         return {}
     model: Any = type(shown[0])
     key = model.instance_type._meta.pk.attname
-    objects = {getattr(record, key) for record in shown}
-    newest: dict[Any, Any] = {}
-    before: dict[int, Any] = {}
-    for record in model.objects.filter(**{f"{key}__in": objects}).order_by("history_date", "history_id"):
-        if earlier := newest.get(getattr(record, key)):
-            before[record.pk] = earlier
-        newest[getattr(record, key)] = record
-    return before
+    earlier = model.objects.filter(
+        Q(history_date__lt=OuterRef("history_date")) | Q(history_date=OuterRef("history_date"), history_id__lt=OuterRef("history_id")),
+        **{key: OuterRef(key)},
+    ).order_by("-history_date", "-history_id")
+    of_each = model.objects.filter(pk__in=[record.pk for record in shown]).annotate(earlier=Subquery(earlier.values("pk")[:1]))
+    keys = dict(of_each.exclude(earlier=None).order_by().values_list("pk", "earlier"))
+    records = model.objects.in_bulk(set(keys.values()))
+    return {pk: records[before] for pk, before in keys.items()}
 
 
 class _Lookup:

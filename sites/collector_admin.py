@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from sites.models import Collector, CollectorEvent
-from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from sites.scoping import ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 from telemetry.models import TelemetryGap
 
@@ -66,6 +66,8 @@ class CollectorAdmin(SiteScopedAdmin):
     change_form_outer_before_template = "sites/collector_head.html"
     empty_text = _("No collector has been heard of. The edge collector says how it is with each heartbeat; other agents only upload.")
 
+    heard = units.ago_column("heartbeat_at", _("last heartbeat"))
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """A collector is here from its first heartbeat on."""
         return False
@@ -89,10 +91,6 @@ class CollectorAdmin(SiteScopedAdmin):
         state = collector.state(timezone.now())
         return state, state.label
 
-    @admin.display(description=_("last heartbeat"), ordering="heartbeat_at")
-    def heard(self, collector: Collector) -> str:
-        return units.age(collector.heartbeat_at)
-
     @admin.display(description=_("readings waiting"), ordering="spool_records")
     def waiting(self, collector: Collector) -> str:
         return units.number(collector.spool_records)
@@ -113,13 +111,14 @@ class CollectorAdmin(SiteScopedAdmin):
 
 @admin.register(CollectorEvent)
 class CollectorEventAdmin(ReadOnly, SiteScopedAdmin):
-    list_display = ["at", "site", "collector", "kind", "miner_id", "message"]
+    list_display = ["happened", "site", "collector", "kind", "miner_id", "message"]
     list_filter = [VisibleSiteFilter, "kind"]
     list_filter_submit = True
     list_select_related = ["site", "collector"]
     search_fields = ["^miner_id", "=kind"]
-    paginator = LimitedCountPaginator
     empty_text = _("No collector has told of anything. They tell of starts, of what they dropped, and of each act of their local safety.")
+
+    happened = units.moment_column("at", _("at"))
 
 
 def _shown(collector: Collector, *, now: datetime) -> dict[str, Any]:

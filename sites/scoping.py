@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from django.contrib import admin
-from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
-from unfold.views import ChangeList
 
 from preferences.lists import PersonalList
+from sites.listing import LargeList
 from sites.models import Site
-
-COUNT_AT_MOST = 10_000
-
-
-class LimitedCountPaginator(Paginator):
-    """Counts no further than COUNT_AT_MOST rows: nobody leafs to page 1,000, and counting a large table costs more than the page."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list
-        return int(rows.order_by()[:COUNT_AT_MOST].count())
 
 
 class VisibleSiteFilter(DropdownFilter):
@@ -46,15 +32,12 @@ class VisibleSiteFilter(DropdownFilter):
         return queryset.filter(site_id=value) if value in dict(self.lookup_choices) else queryset.none()
 
 
-class SiteScopedAdmin(PersonalList, ModelAdmin):
+class SiteScopedAdmin(PersonalList, LargeList, ModelAdmin):
     """Rows, choices and autocompletion of the user's own sites only. The model has a foreign key `site`."""
-
-    show_full_result_count = False
-    list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset: QuerySet[Any] = super().get_queryset(request)
-        return queryset.filter(site__in=Site.objects.visible_to(request.user))
+        return queryset if request.user.is_superuser else queryset.filter(site__in=Site.objects.visible_to(request.user))
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.related_model is Site:
@@ -73,10 +56,3 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
-
-
-class OverviewChangeList(ChangeList):
-    """A list whose rows open the object's own page in the console; its form is one click further, behind "Edit"."""
-
-    def url_for_result(self, result: Model) -> str:
-        return reverse(f"console:{self.opts.model_name}", args=[result.pk])

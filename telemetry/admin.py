@@ -11,14 +11,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
-from unfold.views import ChangeList
 
-from sites.scoping import LimitedCountPaginator, ReadOnly, SiteScopedAdmin, VisibleSiteFilter
+from sites.listing import LargeChangeList
+from sites.scoping import ReadOnly, SiteScopedAdmin, VisibleSiteFilter
 from telemetry import units
 from telemetry.models import CollectorUploadLog, MinerTelemetryLive, TelemetryGap
 
 
-class MinerPageChangeList(ChangeList):
+class MinerPageChangeList(LargeChangeList):
     def url_for_result(self, result: Any) -> str:
         return reverse("console:miner", args=[result.miner_id])
 
@@ -32,7 +32,6 @@ class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
     list_select_related = ["miner", "site"]
     search_fields = ["^miner__miner_id"]
     ordering = ["pk"]
-    paginator = LimitedCountPaginator
     empty_text = _("No miner has reported yet. A site shows up here within a minute of its first poll or upload.")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[MinerPageChangeList]:
@@ -75,7 +74,6 @@ class CollectorUploadLogAdmin(ReadOnly, SiteScopedAdmin):
     list_filter = [VisibleSiteFilter, ["status", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_select_related = ["site", "key"]
-    paginator = LimitedCountPaginator
     empty_text = _("No collector has uploaded yet. Make a key for a site, and start its collector with it.")
 
     received_at = units.moment_column("upload_time", _("received"))
@@ -86,23 +84,25 @@ class CollectorUploadLogAdmin(ReadOnly, SiteScopedAdmin):
 
     @admin.display(description=_("size"), ordering="size_bytes")
     def size(self, upload: CollectorUploadLog) -> str:
-        return _("%(kilobytes)s kB") % {"kilobytes": units.number(upload.size_bytes / 1000, 1)}
+        return f"{units.number(upload.size_bytes / 1000, 1)}\N{NO-BREAK SPACE}kB"
 
     @admin.display(description=_("processing"), ordering="processing_ms")
     def took(self, upload: CollectorUploadLog) -> str:
-        return f"{units.number(upload.processing_ms)} ms"
+        return f"{units.number(upload.processing_ms)}\N{NO-BREAK SPACE}ms"
 
 
 @admin.register(TelemetryGap)
 class TelemetryGapAdmin(ReadOnly, SiteScopedAdmin):
-    list_display = ["started_at", "ended_at", "lasted", "site", "of", "reason", "records", "numbers"]
+    list_display = ["started", "ended", "lasted", "site", "of", "reason", "records", "numbers"]
     list_filter = [VisibleSiteFilter, ["cause", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_fullwidth = True
     list_select_related = ["site", "miner", "collector"]
     search_fields = ["^miner__miner_id", "=collector__device_id"]
-    paginator = LimitedCountPaginator
     empty_text = _("Nothing is missing: every reading that was due has arrived.")
+
+    started = units.moment_column("started_at", _("last reading before"))
+    ended = units.moment_column("ended_at", _("first reading after"))
 
     @admin.display(description=_("lasted"))
     def lasted(self, gap: TelemetryGap) -> str:

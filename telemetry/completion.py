@@ -6,6 +6,7 @@ By column and not by reading: most rules concern few readings of a batch or none
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import truediv
 from typing import Any
 
 from telemetry.models import MinerTelemetryLive
@@ -56,6 +57,13 @@ def complete(found: Columns) -> None:
     boards = found["boards_total"], found["boards_healthy"]
     _fill(found, "mining_state", _state, shortest, boards[1])
     _fill(found, "overall_health", _health, found["mining_state"], shortest, average, found["hashrate_expected_ghs"], *boards)
+    found["fan_speed_avg"] = _averages(found["fan_speeds"])
+
+
+def _averages(lists: Sequence[Sequence[int] | None]) -> list[float | None]:
+    if all(lists):
+        return list(map(truediv, map(sum, lists), map(len, lists)))  # type: ignore[arg-type]  # none of them is None or empty
+    return [sum(values) / len(values) if values else None for values in lists]
 
 
 def _fill(found: Columns, name: str, derive: Callable[..., Any], *reported: Sequence[Any]) -> None:

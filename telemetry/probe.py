@@ -12,6 +12,7 @@ from cgminer.address import Address
 from cgminer.client import MinerClient, RetryPolicy, Timeouts
 from cgminer.errors import MinerTimeout
 from cgminer.reading import Answer
+from miners.reach import within_reach
 from resilience.bulkheads import COLLECTION, bulkhead
 
 PROBE_WITHIN_S = 5.0
@@ -35,13 +36,20 @@ def client_for(address: Address, *, attempts: int) -> MinerClient:
 
 
 def probe_within(address: Address, *, seconds: float = PROBE_WITHIN_S) -> Answer:
-    """One attempt in a thread of the collection pool. Raises MinerError, and BulkheadFull while too many others are asking."""
-    future = bulkhead(COLLECTION).submit(client_for(address, attempts=1).read_snapshot)
+    """One attempt in a thread of the collection pool, and none at this server itself.
+
+    Raises MinerError, and BulkheadFull while too many others are asking.
+    """
+    future = bulkhead(COLLECTION).submit(_asked, address)
     try:
         return future.result(timeout=seconds)
     except FutureTimeout:
         future.cancel()
         raise MinerTimeout(f"{address}: no full answer within {seconds:g} s") from None
+
+
+def _asked(address: Address) -> Answer:
+    return client_for(within_reach(address), attempts=1).read_snapshot()
 
 
 def heard(answer: Answer) -> list[Heard]:

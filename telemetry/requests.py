@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.http import parse_header_parameters
 from rest_framework.request import Request
 
-from resilience.bodies import BodyRefused, BodyTooLarge, UnsupportedBody, as_utf8, read_body
+from resilience.bodies import BodyTooLarge, UnsupportedBody, as_utf8, read_body
 from telemetry.repairs import text
 
 CONTENT_TYPES = frozenset(
@@ -33,15 +33,12 @@ def read_request(request: Request) -> tuple[bytes | bytearray, int]:
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdecimal() and int(length) > settings.UPLOAD_MAX_BYTES:
         raise BodyTooLarge(f"The body is larger than {settings.UPLOAD_MAX_BYTES:,} bytes.")
-    try:
-        body, size = read_body(
-            request.stream or io.BytesIO(),
-            content_encoding=request.headers.get("Content-Encoding", ""),
-            max_bytes=settings.UPLOAD_MAX_BYTES,
-            max_unpacked_bytes=settings.UPLOAD_MAX_UNPACKED_BYTES,
-        )
-    except OSError:  # Django's UnreadablePostError, and what gunicorn says of a broken chunk
-        raise BodyRefused("The connection ended before the body did.") from None
+    body, size = read_body(
+        request.stream or io.BytesIO(),
+        content_encoding=request.headers.get("Content-Encoding", ""),
+        max_bytes=settings.UPLOAD_MAX_BYTES,
+        max_unpacked_bytes=settings.UPLOAD_MAX_UNPACKED_BYTES,
+    )
     return as_utf8(body, parameters.get("charset", "")), size
 
 

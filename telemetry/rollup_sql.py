@@ -11,7 +11,7 @@ from collections.abc import Sequence
 SPREAD = ("min", "avg", "max", "last")
 ADDED_UP = {"hashrate_ghs": SPREAD, "power_consumption": SPREAD, "hashrate_expected_ghs": ("avg",)}
 """Metrics whose site value is the sum over its miners, and what is kept of each."""
-SIDE_BY_SIDE = {"temperature_max": SPREAD}
+SIDE_BY_SIDE = {"temperature_max": SPREAD, "fan_speed_avg": ("avg",)}
 """Metrics whose site value is their average and extremes."""
 METRICS = ADDED_UP | SIDE_BY_SIDE
 

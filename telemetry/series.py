@@ -90,6 +90,7 @@ class Point:
     temperature_max: float | None
     temperature_avg: float | None
     power_consumption: float | None
+    fan_speed_avg: float | None = None
 
     @property
     def coverage(self) -> float:
@@ -152,6 +153,7 @@ _COLUMNS = (
     (Max, "temperature_max_max"),
     (Avg, "temperature_max_avg"),
     (Sum, "power_consumption_avg"),
+    (Avg, "fan_speed_avg_avg"),
 )
 """How several sites are taken together, in the order of a point's fields."""
 _FIELDS = Point.__dataclass_fields__
@@ -192,4 +194,5 @@ def _point_of(row: MinerTelemetryHistory, timestamp: datetime) -> Point:
         temperature_max=row.temperature_max,
         temperature_avg=row.temperature_avg,
         power_consumption=row.power_consumption,
+        fan_speed_avg=row.fan_speed_avg,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.utils import timezone
@@ -95,13 +96,36 @@ def moment(at: datetime | None) -> SafeString | str:
     return with_utc(at, f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}") if at else DASH
 
 
+def ago(at: datetime | None, now: datetime | None = None) -> SafeString | str:
+    """How long ago, in words; in UTC when the mouse rests on it."""
+    return with_utc(at, age(at, now)) if at else age(None)
+
+
 def moment_column(field: str, label: Any) -> Any:
     """A column of an admin list that shows a row's `field` as `moment` does."""
+    return _time_column(field, label, moment)
+
+
+def ago_column(field: str, label: Any) -> Any:
+    """The same as `ago` shows it."""
+    return _time_column(field, label, ago)
+
+
+def _time_column(field: str, label: Any, show: Callable[[datetime | None], SafeString | str]) -> Any:
+    """`field` may lead across relations, as `live__last_online_at` does. A file gets the moment itself, by `moment_field`."""
 
     def column(_admin: Any, row: Any) -> SafeString | str:
-        return moment(getattr(row, field))
+        return show(moment_of(row, field))
 
+    column.moment_field = field  # type: ignore[attr-defined]  # a mark of ours on a function
     return admin.display(description=label, ordering=field)(column)
+
+
+def moment_of(row: Any, field: str) -> datetime | None:
+    """None, too, where a relation on the way leads nowhere."""
+    for name in field.split("__"):
+        row = getattr(row, name, None)
+    return cast("datetime | None", row)
 
 
 def miners(count: int) -> str:

@@ -74,6 +74,7 @@ def forget_developer_settings() -> None:
     for name in settings_variables():
         os.environ.pop(name, None)
     os.environ["HASHINSIGHT_ENV_FILE"] = os.devnull
+    os.environ["HASHINSIGHT_LOCAL_MINERS"] = "true"  # the simulated ones
 
 
 def _start_session() -> None:

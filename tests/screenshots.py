@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from alerts.evaluation import evaluate
+from alerts.models import Alert
 from commands import dispatch
 from commands.models import CommandType
 from miners.models import Miner, MinerModel
@@ -224,7 +225,21 @@ def addresses() -> dict[str, str]:
         "jobs": "resilience/joblease",
         "users": "auth/user",
         "groups": "auth/group",
+        "alerts": "alerts/alert",
+        "rules": "alerts/alertrule",
+        "actions": "alerts/alertaction",
+        "silences": "alerts/silence",
+        "channels": "alerts/notificationchannel",
+        "escalation": "alerts/escalationstep",
+        "deliveries": "alerts/delivery",
+        "gaps": "telemetry/telemetrygap",
+        "collectors": "sites/collector",
+        "collector-events": "sites/collectorevent",
+        "passwords": "commands/minercredential",
+        "approvals": "commands/approvalrule",
+        "locks": "axes/accessattempt",
     }
+    alert, operator = Alert.objects.order_by("pk").first(), get_user_model().objects.get(username="operator")
     return {
         "overview": "/admin/",
         "site": f"/admin/sites/site/{site.pk}/overview/",
@@ -237,6 +252,14 @@ def addresses() -> dict[str, str]:
         "preferences": "/admin/preferences/",
         "readings": "/admin/telemetry/readings/",
         "key-new": "/admin/sites/collectorkey/add/",
+        "import": "/admin/miners/miner/import/",
+        "changes": "/admin/changes/",
+        "account": "/admin/account/",
+        "user-edit": f"/admin/auth/user/{operator.pk}/change/",
+        "rule-edit": f"/admin/alerts/alertrule/{alert.rule_id if alert else 1}/change/",
+        "channel-new": "/admin/alerts/notificationchannel/add/",
+        "silence-new": "/admin/alerts/silence/add/",
+        **({"alert": f"/admin/alerts/alert/{alert.pk}/overview/"} if alert else {}),
         **{name: f"/admin/{path}/" for name, path in lists.items()},
     }
 

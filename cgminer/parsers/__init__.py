@@ -63,16 +63,17 @@ def parse_snapshot(
     Raises MinerReplyError when nothing in them comes from a miner.
     """
     known = _by_command(replies)
-    if not any(_says_something(reply) for reply in known.values()):
-        raise MinerReplyError(_why_nothing(known))
-    return finish(_READERS[firmware or identify(known)](known), latency_ms=latency_ms)
+    for reply in known.values():
+        if _says_something(reply):
+            return finish(_READERS[firmware or identify(known)](known), latency_ms=latency_ms)
+    raise MinerReplyError(_why_nothing(known))
 
 
 def _by_command(replies: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Replies that are objects, joined ones taken apart."""
     known: dict[str, Mapping[str, Any]] = {}
     for command, reply in replies.items():
-        if not isinstance(reply, dict):
+        if type(reply) is not dict:
             continue
         if "+" in command:
             known.update(split(reply, command))
@@ -92,7 +93,7 @@ def _why_nothing(known: Replies) -> str:
 
 
 def _says_something(reply: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, dict | list) and value and name in _MINER_SECTIONS for name, value in reply.items())
+    return any(value and isinstance(value, dict | list) for name, value in reply.items() if name in _MINER_SECTIONS)
 
 
 def wanted_commands(replies: Mapping[str, Mapping[str, Any]], *, firmware: Firmware | None = None) -> tuple[str, ...]:
@@ -100,5 +101,6 @@ def wanted_commands(replies: Mapping[str, Mapping[str, Any]], *, firmware: Firmw
     known = _by_command(replies)
     useful = _USEFUL_COMMANDS[firmware or identify(known)]
     missing = [command for command in useful if command not in known]
-    have_devices = "devs" in known or "edevs" in known
-    return tuple([command for command in missing if not (have_devices and command in ("devs", "edevs"))])
+    if missing and ("devs" in known or "edevs" in known):
+        missing = [command for command in missing if command not in ("devs", "edevs")]
+    return tuple(missing)

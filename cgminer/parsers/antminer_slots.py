@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cgminer import plausible
 from cgminer.parsers import rates
 from cgminer.parsers.basics import total
-from cgminer.parsers.sections import Fields, Row, fill, keep, pick
+from cgminer.parsers.sections import Fields, Row, pick
 from cgminer.snapshot import Board, MiningState
 
 Sensors = tuple[tuple[float, ...], tuple[float, ...]]
@@ -62,8 +62,10 @@ def _names_of(slot: int) -> SlotNames:
     )
 
 
-_SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(33))
+MOST_SLOTS: Final = 33
+_SLOT_NAMES: Final = tuple(_names_of(slot) for slot in range(MOST_SLOTS))
 _MOST_FIELDS: Final = 500
+_LONGEST_REMEMBERED: Final = 512
 _NO_SENSORS: Final = ("0-0-0-0", None, "", 0)
 SLEEP_MODES: Final = (254, "254")
 _MODEL_FAMILY = re.compile(r"Antminer\s+([A-Z]+)\d*", re.IGNORECASE)
@@ -102,23 +104,33 @@ def read_old_api(header: Row, main: Row, fields: Fields) -> None:
     layout = layout_of(main)
     unit = unit_of(main, fields.get("model"))
     bitcoin = unit >= 1
-    for name, found in (("hashrate_ghs", rates.average_ghs(main)), ("hashrate_5s_ghs", rates.short_ghs(main))):
-        fields[name] = in_ghs(fields[name] if found is None else found, unit, bitcoin)
-    if fields["hashrate_5s_ghs"] is None:
-        fields["hashrate_5s_ghs"] = in_ghs(plausible.rate(pick(main, ("total_rate", "total rate"))), unit, bitcoin)
-    ideal = plausible.rate(pick(main, ("total_rateideal", "Ex Hash Rate")))
-    fill(
-        fields,
-        hashrate_expected_ghs=in_ghs(ideal, unit, bitcoin) or None,
-        uptime_seconds=plausible.uptime(main.get("Elapsed")),
-        hardware_errors=plausible.counter(main.get("no_matching_work")),
-    )
+    average, short = rates.average_ghs(main), rates.short_ghs(main)
+    fields["hashrate_ghs"] = in_ghs(fields["hashrate_ghs"] if average is None else average, unit, bitcoin)
+    short = in_ghs(fields["hashrate_5s_ghs"] if short is None else short, unit, bitcoin)
+    if short is None:
+        short = in_ghs(plausible.rate(pick(main, ("total_rate", "total rate"))), unit, bitcoin)
+    fields["hashrate_5s_ghs"] = short
+    _fill_totals(main, fields, unit, bitcoin)
     fields["boards"] = _boards(main, layout, fields, unit)
     _read_fans(main, layout, fields)
     _read_frequency(main, fields)
-    fitted = plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES))
-    keep(fields, boards_total=max(fitted or 0, len(fields["boards"])) or None, power_consumption=_power(header, main, layout))
+    fitted = plausible.small_count(main.get("miner_count"), MOST_SLOTS)
+    fitted = max(fitted or 0, len(fields["boards"]))
+    if fitted:
+        fields["boards_total"] = fitted
+    if (power := _power(header, main, layout)) is not None:
+        fields["power_consumption"] = power
     _read_state(main, fields)
+
+
+def _fill_totals(main: Row, fields: Fields, unit: float, bitcoin: bool) -> None:
+    """What `summary` did not say."""
+    if fields.get("hashrate_expected_ghs") is None:
+        fields["hashrate_expected_ghs"] = in_ghs(plausible.rate(pick(main, ("total_rateideal", "Ex Hash Rate"))), unit, bitcoin) or None
+    if fields.get("uptime_seconds") is None:
+        fields["uptime_seconds"] = plausible.uptime(main.get("Elapsed"))
+    if fields.get("hardware_errors") is None:
+        fields["hardware_errors"] = plausible.counter(main.get("no_matching_work"))
 
 
 def unit_of(main: Row, model: str | None) -> float:
@@ -142,81 +154,121 @@ def in_ghs(value: float | None, unit: float, bitcoin: bool) -> float | None:
     return plausible.sha256_ghs(in_ghs) if bitcoin and in_ghs > plausible.MIN_SHA256_GHS else round(in_ghs, 9)
 
 
+class _Slot(NamedTuple):
+    """What a slot says. `works`: a board answers there, with chips, a rate or a clock; sensors alone may number otherwise."""
+
+    names: SlotNames
+    rate: float | None
+    pcb: tuple[float, ...]
+    chips: tuple[float, ...]
+    works: object
+
+
 def _boards(main: Row, layout: Layout, fields: Fields, unit: float) -> tuple[Board, ...]:
-    slots = [(names, *_slot(main, names)) for names in layout.slots]
-    keep(
-        fields,
-        temperature_boards=tuple([value for _, (pcb, _), _ in slots for value in pcb]),
-        temperature_chips=tuple([value for _, (_, chips), _ in slots for value in chips]),
-    )
-    working = [works for _, _, works in slots].count(True)
-    spare = (plausible.small_count(main.get("miner_count"), len(_SLOT_NAMES)) or len(_SLOT_NAMES)) - working
-    fitted = []
-    for names, sensors, works in slots:
-        if works or ((sensors[0] or sensors[1]) and spare > 0):
-            spare -= not works
-            fitted.append((names, sensors))
-    parts = [plausible.rate(main.get(names.rate)) for names, _ in fitted]
+    slots = []
+    pcb: tuple[float, ...] = ()
+    chips: tuple[float, ...] = ()
+    for names in layout.slots:
+        if slot := _slot(main, names):
+            slots.append(slot)
+            pcb += slot.pcb
+            chips += slot.chips
+    if pcb:
+        fields["temperature_boards"] = pcb
+    if chips:
+        fields["temperature_chips"] = chips
+    fitted = _fitted(slots, plausible.small_count(main.get("miner_count"), MOST_SLOTS) or MOST_SLOTS)
     whole = fields.get("hashrate_5s_ghs") or fields.get("hashrate_ghs")
-    scale = unit * rates.scale_to_total([part * unit for part in parts if part], whole)
-    return tuple([_board(main, names, part, scale, sensors) for (names, sensors), part in zip(fitted, parts, strict=True)])
+    scale = unit * rates.scale_to_total([slot.rate * unit for slot in fitted if slot.rate], whole)
+    return tuple([_board(main, slot, scale) for slot in fitted])
 
 
-def _slot(main: Row, names: SlotNames) -> tuple[Sensors, bool]:
-    """The sensors of a slot, and whether a board answers there: with chips, a rate or a clock. Sensors alone may number otherwise."""
+def _fitted(slots: Sequence[_Slot], most: int) -> Sequence[_Slot]:
+    """Slots with a board in them: those that work, and as many of those with sensors as the machine says it has boards besides."""
+    working = [slot for slot in slots if slot.works]
+    spare = most - len(working)
+    if spare <= 0 or len(working) == len(slots):
+        return working
+    fitted = []
+    for slot in slots:
+        if slot.works or ((slot.pcb or slot.chips) and spare > 0):
+            spare -= not slot.works
+            fitted.append(slot)
+    return fitted
+
+
+def _slot(main: Row, names: SlotNames) -> _Slot | None:
+    """None for a slot that is empty."""
     get = main.get
-    works = get(names.chips) or get(names.states) or plausible.rate(get(names.rate))
-    if not works and get(names.pcb) in _NO_SENSORS and get(names.chip) in _NO_SENSORS and not get(names.sensor):
+    rate = plausible.rate(get(names.rate))
+    works = get(names.chips) or get(names.states) or rate
+    pcb, chips = get(names.pcb), get(names.chip)
+    if not works:
         works = plausible.frequency(pick(main, names.clocks))
-        if not works:
-            return ((), ()), False
-    return _sensors(main, names), bool(works or plausible.frequency(pick(main, names.clocks)))
+        if not works and pcb in _NO_SENSORS and chips in _NO_SENSORS and not get(names.sensor):
+            return None
+    if pcb is None and chips is None:
+        return _Slot(names, rate, *_summarising_sensors(main, names), works)
+    return _Slot(names, rate, plausible.temperatures(pcb), plausible.temperatures(chips), works)
 
 
-def _sensors(main: Row, names: SlotNames) -> Sensors:
-    """Board and chip sensors of a slot. The summarising `temp1`, `temp2_1` only count where the sensors are not listed one by one."""
-    listed, listed_chips = main.get(names.pcb), main.get(names.chip)
-    if listed is not None or listed_chips is not None:
-        return plausible.temperatures(listed), plausible.temperatures(listed_chips)
+def _summarising_sensors(main: Row, names: SlotNames) -> Sensors:
+    """Board and chip sensors of a slot under `temp1`, `temp2_1`: they only count where the sensors are not listed one by one."""
     pcb = plausible.temperatures(main.get(names.sensor))
     if (chips := main.get(names.blackminer_chips)) is not None:
         return pcb, plausible.temperatures(chips)
     return pcb, tuple([found for name in names.chip_sensors if (found := plausible.temperature(main.get(name))) is not None])
 
 
-def _board(main: Row, names: SlotNames, rate: float | None, scale: float, sensors: Sensors) -> Board:
+def _board(main: Row, slot: _Slot, scale: float) -> Board:
+    names, rate, pcb, chips, _ = slot
     found_chips = plausible.small_count(main.get(names.chips))
     working, listed = chip_states(main.get(names.states))
     return Board(
         id=names.slot,
         hashrate_ghs=rate if rate is None or scale == 1 else round(rate * scale, 6),
-        temperature=max(sensors[0]) if sensors[0] else None,
-        temperature_chip=max(sensors[1]) if sensors[1] else None,
+        temperature=max(pcb) if pcb else None,
+        temperature_chip=max(chips) if chips else None,
         frequency=plausible.frequency(pick(main, names.clocks)),
         chips_ok=working if listed >= (found_chips or 0) else None,
         chips_total=max(found_chips or 0, listed) if found_chips is not None or listed else None,
-        serial_number=plausible.text(pick(main, names.serials)),
+        serial_number=plausible.text(pick(main, names.serials)) if names.serials else None,
     )
 
 
 def chip_states(states: object) -> tuple[int | None, int]:
     """`" ooo oox"`: o works, x fails, - is silent."""
-    if type(states) is not str or not states.strip():
+    if type(states) is not str:
+        return None, 0
+    return _remembered_states(states) if len(states) <= _LONGEST_REMEMBERED else _counted(states)
+
+
+def _counted(states: str) -> tuple[int | None, int]:
+    if not states.strip():
         return None, 0
     working = states.count("o")
     return working, working + states.count("x") + states.count("-")
 
 
+# A board that is well says the same as every other board of its model.
+_remembered_states = lru_cache(4_096)(_counted)
+
+
 def _read_fans(main: Row, layout: Layout, fields: Fields) -> None:
-    speeds = [speed for name in layout.fans if (value := main[name]) and (speed := plausible.rpm(value)) is not None]
-    keep(fields, fan_speeds=tuple(speeds), fan_duty_percent=plausible.percent(pick(main, ("fan_pwm", "fan_duty"))) or None)
+    if speeds := [speed for name in layout.fans if (speed := plausible.rpm(main[name])) is not None]:
+        fields["fan_speeds"] = tuple(speeds)
+    if duty := plausible.percent(pick(main, ("fan_pwm", "fan_duty"))):
+        fields["fan_duty_percent"] = duty
 
 
 def _read_frequency(main: Row, fields: Fields) -> None:
+    if stated := plausible.frequency(main.get("total_freqavg")):
+        fields["frequency_avg"] = stated
+        return
     clocks = [board.frequency for board in fields["boards"] if board.frequency]
-    average = sum(clocks) / len(clocks) if clocks else None
-    stated = plausible.frequency(main.get("total_freqavg"))
-    keep(fields, frequency_avg=stated or average or plausible.frequency(main.get("frequency")))
+    average = sum(clocks) / len(clocks) if clocks else plausible.frequency(main.get("frequency"))
+    if average:
+        fields["frequency_avg"] = average
 
 
 def _read_state(main: Row, fields: Fields) -> None:
@@ -233,5 +285,7 @@ def _read_state(main: Row, fields: Fields) -> None:
 
 def _power(header: Row, main: Row, layout: Layout) -> float | None:
     """MSK firmware has a total, Vnish one figure a chain. `chain_power` of Hiveon is not in watts."""
-    stated = plausible.watts(header.get("total_power")) or plausible.watts(main.get("total_power"))
-    return stated or total([plausible.watts(value) for name in layout.consumption if (value := main[name])])
+    for row in (header, main):
+        if "total_power" in row and (stated := plausible.watts(row["total_power"])):
+            return stated
+    return total([plausible.watts(main[name]) for name in layout.consumption]) if layout.consumption else None

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cgminer import plausible
 from cgminer.parsers import rates
 from cgminer.parsers.pools import read_pools
-from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, keep, pick, summary_row, version_row
+from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, pick, summary_row, version_row
 from cgminer.snapshot import Board, MiningState, Pool, Snapshot
 from cgminer.wire import status_of
 
@@ -41,13 +41,10 @@ def read_basics(replies: Replies) -> Fields:
 
 def _read_software(replies: Replies, summary: Row, fields: Fields) -> None:
     version = version_row(replies)
-    keep(
-        fields,
-        software=_described(replies) or _named(version),
-        api_version=plausible.text(str(version.get("API", "")), 20),
-        compile_time=plausible.text(version.get("CompileTime")),
-        mac_address=plausible.mac_address(pick(version, ("MAC", "mac"))) or plausible.mac_address(summary.get("MAC")),
-    )
+    fields["software"] = _described(replies) or _named(version)
+    fields["api_version"] = plausible.text(str(version.get("API", "")), 20)
+    fields["compile_time"] = plausible.text(version.get("CompileTime"))
+    fields["mac_address"] = plausible.mac_address(pick(version, ("MAC", "mac"))) or plausible.mac_address(summary.get("MAC"))
 
 
 def _described(replies: Replies) -> str | None:
@@ -123,43 +120,71 @@ def _device_board(row: Row, index: int, hashrate: float | None) -> Board:
     )
 
 
+class _OfBoards:
+    """What a machine's boards add up to, in the order of the boards; gathered in one go, as a farm's round does it for each miner."""
+
+    __slots__ = ("chip_averages", "frequencies", "healthy", "hottest", "hottest_chips", "judged")
+
+    def __init__(self, boards: tuple[Board, ...]) -> None:
+        self.hottest: list[float] = []
+        self.hottest_chips: list[float] = []
+        self.chip_averages: list[float] = []
+        self.frequencies: list[float] = []
+        self.judged = self.healthy = 0
+        for board in boards:
+            if board.temperature is not None:
+                self.hottest.append(board.temperature)
+            if board.temperature_chip is not None:
+                self.hottest_chips.append(board.temperature_chip)
+            if board.temperature_chip_avg is not None:
+                self.chip_averages.append(board.temperature_chip_avg)
+            if board.frequency is not None:
+                self.frequencies.append(board.frequency)
+            if (healthy := is_healthy(board)) is not None:
+                self.judged += 1
+                self.healthy += healthy
+
+
 def finish(fields: Fields, *, latency_ms: float | None) -> Snapshot:
     """The figures that follow from others, then the snapshot."""
     boards: tuple[Board, ...] = fields["boards"]
     for name in _RATES:
-        fields[name] = plausible.total_ghs(fields.get(name))
-    fields["power_consumption"] = plausible.watts(fields.get("power_consumption"))
-    _finish_temperatures(fields, boards)
-    frequencies = [board.frequency for board in boards if board.frequency is not None]
-    fill(fields, frequency_avg=mean(frequencies), boards_total=len(boards) or None, boards_healthy=_healthy(boards))
+        if (rate := fields.get(name)) is not None and not 0 <= rate <= plausible.MAX_GHS:
+            fields[name] = None
+    if (power := fields.get("power_consumption")) is not None:
+        fields["power_consumption"] = plausible.watts(power)
+    of_boards = _OfBoards(boards)
+    _finish_temperatures(fields, of_boards)
+    if fields.get("frequency_avg") is None:
+        fields["frequency_avg"] = mean(of_boards.frequencies)
+    if fields.get("boards_total") is None:
+        fields["boards_total"] = len(boards) or None
+    if fields.get("boards_healthy") is None and of_boards.judged:
+        fields["boards_healthy"] = of_boards.healthy
     _finish_state(fields)
     _finish_efficiency(fields)
     return Snapshot(**fields, latency_ms=latency_ms)
 
 
-def _finish_temperatures(fields: Fields, boards: tuple[Board, ...]) -> None:
-    hottest_chips = tuple([board.temperature_chip for board in boards if board.temperature_chip is not None])
-    hottest = tuple([board.temperature for board in boards if board.temperature is not None])
-    fill(fields, temperature_chips=hottest_chips, temperature_boards=hottest)
-    chips: tuple[float, ...] = fields.get("temperature_chips", ())
-    if len(chips) > MAX_CHIP_READINGS:
-        chips = fields["temperature_chips"] = hottest_chips[:MAX_CHIP_READINGS]
-    averages = [board.temperature_chip_avg for board in boards if board.temperature_chip_avg is not None]
-    board_sensors: tuple[float, ...] = fields.get("temperature_boards", ())
-    fill(fields, temperature_avg=mean(hottest) or mean(board_sensors) or mean(averages) or mean(chips))
-    readings = (*chips, *board_sensors, *hottest, *averages)
+def _finish_temperatures(fields: Fields, of: _OfBoards) -> None:
+    chips: tuple[float, ...] | None = fields.get("temperature_chips")
+    if chips is None or len(chips) > MAX_CHIP_READINGS:
+        chips = fields["temperature_chips"] = tuple(of.hottest_chips[:MAX_CHIP_READINGS])
+    sensors: tuple[float, ...] | None = fields.get("temperature_boards")
+    if sensors is None:
+        sensors = fields["temperature_boards"] = tuple(of.hottest)
+    if fields.get("temperature_avg") is None:
+        fields["temperature_avg"] = mean(of.hottest) or mean(sensors) or mean(of.chip_averages) or mean(chips)
+    readings = (*chips, *sensors, *of.hottest, *of.chip_averages)
     if readings:
-        fill(fields, temperature_min=min(readings), temperature_max=max(readings))
+        if fields.get("temperature_min") is None:
+            fields["temperature_min"] = min(readings)
+        if fields.get("temperature_max") is None:
+            fields["temperature_max"] = max(readings)
 
 
-def _healthy(boards: tuple[Board, ...]) -> int | None:
-    """Boards that hash with at least 95 % of their chips; None when no board says either."""
-    verdicts = [_is_healthy(board) for board in boards]
-    known = [verdict for verdict in verdicts if verdict is not None]
-    return sum(known) if known else None
-
-
-def _is_healthy(board: Board) -> bool | None:
+def is_healthy(board: Board) -> bool | None:
+    """Whether it hashes with at least 95 % of its chips; None when it says neither."""
     if board.hashrate_ghs == 0 or board.chips_ok == 0:
         return False
     if board.chips_ok is not None and board.chips_total:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from cgminer.parsers.sections import Replies, device_rows, first, message, rows, stats_rows, summary_row, version_row
@@ -36,6 +37,7 @@ _BY_WORD: Final = (
     ("avalon", Firmware.AVALON),
     ("canaan", Firmware.AVALON),
 )
+_KINDS: Final = ("PROD", "MODEL", "Miner")
 _WHATSMINER_COMMANDS: Final = frozenset({"get_version", "get_psu", "get_miner_info", "get_error_code"})
 _WHATSMINER_SUMMARY: Final = frozenset(
     {"Fan Speed In", "Fan Speed Out", "HS RT", "Factory GHS", "Upfreq Complete", "Chip Temp Max", "Hash Stable"}
@@ -55,13 +57,21 @@ def identify(replies: Replies) -> Firmware:
 def _by_words(replies: Replies) -> Firmware | None:
     """The maker's or program's name in `version`, in the `Description` of any status, or in the header of `stats`."""
     version = version_row(replies)
-    described = [str(status_of(reply).get("Description", "")) for reply in replies.values()]
-    stats = stats_rows(replies)
-    headers = [str(row.get("Type", "")) for row in (*stats[:1], version)]
-    kinds = [str(version[name]) for name in ("PROD", "MODEL", "Miner") if name in version]
-    infos = [str(first(reply, "INFO").get("type", "")) for reply in replies.values() if "INFO" in reply]
-    words = " ".join((*version, *described, *headers, *kinds, *infos)).lower()
-    return next((firmware for word, firmware in _BY_WORD if word in words), None)
+    words = [*version, str(version.get("Type", ""))]
+    for reply in replies.values():
+        words.append(str(status_of(reply).get("Description", "")))
+        if "INFO" in reply:
+            words.append(str(first(reply, "INFO").get("type", "")))
+    words += [str(row.get("Type", "")) for row in stats_rows(replies)[:1]]
+    words += [str(version[name]) for name in _KINDS if name in version]
+    return _firmware_in(tuple(words))
+
+
+@lru_cache(1_024)
+def _firmware_in(words: tuple[str, ...]) -> Firmware | None:
+    """Remembered, since a farm's miners of one firmware all say the same."""
+    text = " ".join(words).lower()
+    return next((firmware for word, firmware in _BY_WORD if word in text), None)
 
 
 def _by_stats(replies: Replies) -> Firmware | None:

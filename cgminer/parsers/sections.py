@@ -57,7 +57,7 @@ def device_rows(replies: Replies) -> list[Row]:
 def stats_rows(replies: Replies) -> list[Row]:
     """Rows about the machine: those about pools are left out."""
     found = rows(replies.get("stats"), "STATS") or rows(replies.get("estats"), "STATS") or rows(replies.get("litestats"), "STATS")
-    return [row for row in found if not str(row.get("ID", "")).startswith("POOL")]
+    return [row for row in found if "ID" not in row or not str(row["ID"]).startswith("POOL")]
 
 
 def version_row(replies: Replies) -> Row:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
 import socket
 import time
+from typing import Any
 
 from cgminer import faults, wire
 from cgminer.address import Address, Endpoint
 from cgminer.client import Timeouts
 from cgminer.errors import MinerError
+from cgminer.poll.readiness import Connection, Readiness
 
-_CHUNK = 65_536
+_CHUNK = 16_384
 _UNDER_WAY = frozenset({0, errno.EINPROGRESS})
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
 
@@ -28,44 +29,47 @@ class Exchange:
     `deadline` is the monotonic time at which the present stage, connecting or receiving, has taken too long.
     """
 
-    __slots__ = ("_address", "_buffer", "_owner", "_receiving", "_request", "_selector", "_socket", "_timeouts", "deadline", "started")
+    __slots__ = ("_address", "_buffer", "_readiness", "_request", "_socket", "_timeouts", "deadline", "is_over", "is_sent", "started")
 
-    def __init__(
-        self, address: Address, request: bytes, *, where: Endpoint, timeouts: Timeouts, selector: selectors.BaseSelector, owner: object
-    ) -> None:
-        """Start connecting; the selector reports `owner` from now on. Raises OutOfSocketsError, or a MinerError at once."""
+    def __init__(self, address: Address, request: bytes, *, where: Endpoint, timeouts: Timeouts, readiness: Readiness[Any]) -> None:
+        """Start connecting; `readiness` reports the exchange from now on. Raises OutOfSocketsError, or a MinerError at once."""
         self._address = address
         self._request = request
         self._timeouts = timeouts
-        self._selector = selector
-        self._owner = owner
+        self._readiness = readiness
         self._buffer = bytearray()
-        self._receiving = False
+        self.is_sent = False
+        self.is_over = False
         self._socket = _connecting(address, where)
         self.started = time.monotonic()
         self.deadline = self.started + timeouts.connect_s
-        selector.register(self._socket, selectors.EVENT_WRITE, owner)
+        readiness.watch(self._socket, self)
 
     @property
     def held(self) -> int:
         """Bytes of an unfinished reply in memory."""
         return len(self._buffer)
 
-    def advance(self) -> bytes | None:
-        """The whole reply, or None while there is more to wait for. Raises a MinerError."""
-        if self._receiving:
-            return self._receive()
-        self._send()
-        return None
+    def advance(self, *, readable: bool) -> bytes | None:
+        """The whole reply, or None while there is more to wait for. Raises a MinerError.
+
+        `readable`: the socket has something to read, or its end to tell; some machines speak or close before they are asked.
+        """
+        if not self.is_sent:
+            self._send()
+            if not readable or not self.is_sent:
+                return None
+        return self._receive()
 
     def out_of_time(self) -> MinerError:
         """What to report once `deadline` has passed."""
-        if self._receiving:
+        if self.is_sent:
             return faults.no_reply(self._address, self._timeouts.receive_s, received=len(self._buffer))
         return faults.no_connection(self._address, self._timeouts.connect_s)
 
     def close(self) -> None:
-        self._selector.unregister(self._socket)
+        self.is_over = True
+        self._readiness.forget(self._socket)
         self._socket.close()
 
     def _send(self) -> None:
@@ -76,25 +80,28 @@ class Exchange:
             return
         except OSError as error:
             raise faults.connection_failed(self._address, error) from error
-        self._receiving = True
+        self.is_sent = True
         self.deadline = time.monotonic() + self._timeouts.receive_s
-        self._selector.modify(self._socket, selectors.EVENT_READ, self._owner)
+        self._readiness.has_sent(self._socket, self)
 
     def _receive(self) -> bytes | None:
-        try:
-            chunk = self._socket.recv(_CHUNK)
-        except BlockingIOError:
-            return None
-        except OSError:
-            chunk = b""  # a reset after the first bytes ends the reply like a close
-        if not chunk:
-            return self._closed_by_miner()
-        if not self._buffer and wire.is_complete(chunk):
-            return chunk
-        self._buffer += chunk
-        if len(self._buffer) > wire.MAX_REPLY_BYTES:
-            raise faults.reply_too_long(self._address, wire.MAX_REPLY_BYTES)
-        return bytes(self._buffer) if wire.is_complete(self._buffer) else None
+        """Reads to the end of the reply, or of what has come of it."""
+        while True:
+            try:
+                chunk = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                return None
+            except OSError:
+                chunk = b""  # a reset after the first bytes ends the reply like a close
+            if not chunk:
+                return self._closed_by_miner()
+            if not self._buffer and wire.is_complete(chunk):
+                return chunk
+            self._buffer += chunk
+            if len(self._buffer) > wire.MAX_REPLY_BYTES:
+                raise faults.reply_too_long(self._address, wire.MAX_REPLY_BYTES)
+            if wire.is_complete(self._buffer):
+                return bytes(self._buffer)
 
     def _closed_by_miner(self) -> bytes:
         if not self._buffer:
@@ -102,14 +109,13 @@ class Exchange:
         return bytes(self._buffer)
 
 
-def _connecting(address: Address, where: Endpoint) -> socket.socket:
+def _connecting(address: Address, where: Endpoint) -> Connection:
     family, place = where
     try:
-        connection = socket.socket(family, socket.SOCK_STREAM)
+        connection = socket.SocketType(family, socket.SOCK_STREAM)
     except OSError as error:
         raise OutOfSocketsError(str(error)) from error
     connection.setblocking(False)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     code = connection.connect_ex(place)
     if code in _UNDER_WAY:
         return connection

@@ -46,13 +46,16 @@ class RoundPolicy:
     """How long a round waits for whom. Seconds throughout.
 
     A silent miner keeps its socket up to `timeouts.receive_s`, so slow ones are not lost; but when others wait for a free
-    socket it gives its own up after `quick_s` and gets its full time once everyone had a turn. A miner that stayed silent for
-    its full time is asked again with the shorter `retry_timeouts`, and a miner known to be dead is asked only once.
+    socket it gives its own up after `quick_s` and gets its full time once everyone had a turn. One that accepted and has said
+    nothing by `again_after_s` is asked again, while the first request still waits for its answer, so that a slow miner is read
+    and a silent one is known to be silent in little more than the time of one attempt. Retries have the shorter
+    `retry_timeouts`, and a miner known to be dead is asked only once.
     """
 
     quick_s: float = 0.5
-    timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect_s=2.0, send_s=1.0, receive_s=5.0))
-    retry_timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect_s=1.0, send_s=1.0, receive_s=1.0))
+    again_after_s: float = 2.0
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect_s=2.0, send_s=1.0, receive_s=4.5))
+    retry_timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect_s=1.0, send_s=1.0, receive_s=0.5))
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     resolve_s: float = 5.0
     deadline_s: float = 50.0

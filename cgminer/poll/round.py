@@ -1,4 +1,4 @@
-"""One round: a single thread that drives every miner's sockets through one selector.
+"""One round: a single thread that drives every miner's sockets.
 
 Nothing in here waits for a miner. A miner is a `Turn` that moves on when its socket is ready or its time is up; whatever must
 happen later (a retry, a look at the clock) is an entry in a heap of timers.
@@ -8,43 +8,28 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import selectors
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from typing import Any
 
 from cgminer import faults, wire
-from cgminer.client import Timeouts
 from cgminer.errors import MinerError, MinerNameError, MinerReplyError, MinerTimeout
-from cgminer.poll.exchange import Exchange, OutOfSocketsError
+from cgminer.poll.exchange import OutOfSocketsError
 from cgminer.poll.garbage import rare_collections
 from cgminer.poll.names import Resolver
 from cgminer.poll.policy import Outcome, RoundPolicy, Target
-from cgminer.reading import Answer, Reply, read_miner
+from cgminer.poll.readiness import Readiness, readiness
+from cgminer.poll.turn import Turn, TurnExchange
+from cgminer.reading import Answer, Dialogue, Reply
 from cgminer.sockets import Wakeup, sockets_allowed
 
 _SHORTAGE_PAUSE_S = 0.05
 _UNREAD_PAUSE_S = 0.05
-
-
-class Turn:
-    """What the round remembers of one miner between its events."""
-
-    __slots__ = ("attempts", "dialogue", "endpoint", "exchange", "last_error", "target", "timeouts")
-
-    def __init__(self, target: Target, timeouts: Timeouts) -> None:
-        self.target = target
-        self.timeouts = timeouts
-        self.attempts = 0
-        self.dialogue = read_miner(joined=target.joined)
-        self.exchange: Exchange | None = None
-        self.last_error: MinerError | None = None
-        self.endpoint = target.address.endpoint
-
-    def start_over(self) -> None:
-        self.dialogue = read_miner(joined=self.target.joined)
+_GATHER_S = 0.05
+"""Outcomes are handed over this often: waking the one who stores them costs both threads more than an outcome does."""
 
 
 class Round:
@@ -65,19 +50,26 @@ class Round:
         self._fresh = deque(sorted(targets, key=policy.is_known_dead))
         self._again: deque[Turn] = deque()
         self._turns: set[Turn] = set()
+        self._answers: list[tuple[Turn, Reply]] = []
         self._done: list[Outcome] = []
         self._left = len(self._fresh)
-        self._most_open = sockets_allowed(min(self._left, policy.most_in_flight or self._left))
+        wanted = self._left * policy.retries.attempts  # a silent miner's earlier requests may still wait
+        self._most_open = sockets_allowed(min(wanted, policy.most_in_flight or wanted))
         self._open = 0
         self._buffered = 0
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
-        self._selector = selectors.DefaultSelector()
-        self._wakeup = Wakeup(self._selector)
+        # Every exchange is looked at for the first time after the same while, so they stand in a queue and not in the heap.
+        self._first_looks: deque[tuple[float, TurnExchange]] = deque()
+        self._first_look_s = min(policy.quick_s, policy.timeouts.connect_s, policy.retry_timeouts.connect_s)
+        self._readiness: Readiness[TurnExchange] = readiness()
+        self._wakeup = Wakeup()
+        self._readiness.watch_bell(self._wakeup.bell)
         self._resolver: Resolver[Turn] = Resolver(self._wakeup.ring)
         self._stopped = False
         # When the sockets were last looked at. What had come by then was read, so no miner is called late because this machine is slow.
         self._looked_at = 0.0
+        self._handed_over_at = 0.0
 
     def run(self) -> None:
         ends = time.monotonic() + self._policy.deadline_s
@@ -91,12 +83,20 @@ class Round:
     def _turn(self, ends: float) -> None:
         self._start_some()
         self._looked_at = time.monotonic()
-        for key, _ in self._selector.select(self._pause(ends)):
-            self._ready(key.data)
+        for exchange, readable in self._readiness.ready(self._pause(ends)):
+            if exchange is None:
+                self._wakeup.clear()
+                self._take_names()
+            elif not exchange.is_over:
+                self._ready(exchange, readable=bool(readable))
+        self._read_answers()
         self._run_timers()
-        if time.monotonic() >= ends:
+        now = time.monotonic()
+        if now >= ends:
             self._give_up()
-        self._hand_over()
+        if self._done and (now >= self._handed_over_at + _GATHER_S or not self._left):
+            self._deliver(self._done)
+            self._done, self._handed_over_at = [], now
 
     def stop(self) -> None:
         """Let `run` return soon, from any thread; miners without an outcome get none."""
@@ -104,16 +104,22 @@ class Round:
         self._wakeup.ring()
 
     def _start_some(self) -> None:
+        if self._unread() >= self._policy.most_unread:
+            return
         for _ in range(self._policy.starts_per_turn):
-            if not self._may_start():
+            if self._open >= self._most_open:
                 return
             if self._fresh:
                 target = self._fresh.popleft()
                 turn = Turn(target, self._policy.first_timeouts(target))
                 self._turns.add(turn)
-            else:
+                self._begin(turn)
+            elif self._again:
                 turn = self._again.popleft()
-            self._begin(turn)
+                if turn.is_resting:
+                    self._begin(turn)
+            else:
+                return
 
     def _may_start(self) -> bool:
         return bool(self._fresh or self._again) and self._open < self._most_open and self._unread() < self._policy.most_unread
@@ -123,13 +129,13 @@ class Round:
             self._resolver.ask(turn.target.address, turn)
             self._later(self._policy.resolve_s, partial(self._check_name, turn))
             return
-        turn.attempts += 1
-        self._talk(turn, partial(next, turn.dialogue))
+        turn.begin_attempt()
+        self._talk(turn, turn.dialogue.send, None)
 
-    def _talk(self, turn: Turn, advance: Callable[[], str]) -> None:
+    def _talk(self, turn: Turn, tell: Callable[[Any], str], news: Reply | MinerError | None) -> None:
         """Let the dialogue take a step, and do what it says: ask the next command, or be done."""
         try:
-            command = advance()
+            command = tell(news)
         except StopIteration as finished:
             self._finish(turn, answer=finished.value)
         except MinerError as error:
@@ -140,80 +146,116 @@ class Round:
             self._ask(turn, _request(command))
 
     def _ask(self, turn: Turn, request: bytes) -> None:
-        assert turn.endpoint is not None
-        address, where, timeouts = turn.target.address, turn.endpoint, turn.timeouts
         try:
-            exchange = Exchange(address, request, where=where, timeouts=timeouts, selector=self._selector, owner=turn)
+            exchange = TurnExchange(turn, request, readiness=self._readiness)
         except OutOfSocketsError:
             self._most_open = max(1, self._open)
-            self._later(_SHORTAGE_PAUSE_S, partial(self._ask, turn, request))
+            self._later(_SHORTAGE_PAUSE_S, partial(self._ask_after_all, turn, turn.dialogue, request))
         except MinerError as error:
-            self._tell(turn, error)
+            self._talk(turn, turn.dialogue.throw, error)
         else:
             turn.exchange = exchange
             self._open += 1
-            self._later(min(self._policy.quick_s, turn.timeouts.connect_s), partial(self._check, turn, exchange))
+            self._first_looks.append((exchange.started + self._first_look_s, exchange))
 
-    def _ready(self, turn: Turn | None) -> None:
-        if turn is None:
-            self._wakeup.clear()
-            self._take_names()
-            return
-        exchange = turn.exchange
-        assert exchange is not None
-        raw, error = None, None
-        held = exchange.held
+    def _ask_after_all(self, turn: Turn, dialogue: Dialogue, request: bytes) -> None:
+        """There was no socket a moment ago; meanwhile an earlier request may have been answered."""
+        if turn in self._turns and turn.dialogue is dialogue and not turn.exchange:
+            self._ask(turn, request)
+
+    def _ready(self, exchange: TurnExchange, *, readable: bool) -> None:
+        turn = exchange.turn
+        before = exchange.held
         try:
-            raw = exchange.advance()
-        except MinerError as failure:
-            error = failure
-        self._buffered += exchange.held - held
-        if error or raw is not None:
-            self._hang_up(turn, exchange)
-        if error:
-            self._tell(turn, error)
-        elif raw is not None:
-            reply = Reply(raw, (time.monotonic() - exchange.started) * 1000)
-            self._talk(turn, partial(turn.dialogue.send, reply))
-        elif self._buffered > self._policy.most_buffered_bytes:
-            self._hang_up(turn, exchange)
-            self._tell(turn, MinerReplyError(f"{turn.target.address}: given up, too many unfinished long replies at once"))
-
-    def _tell(self, turn: Turn, error: MinerError) -> None:
-        self._talk(turn, partial(turn.dialogue.throw, error))
-
-    def _check(self, turn: Turn, exchange: Exchange) -> None:
-        """Look at an exchange that has been quiet for a while: over time, in the way of others, or free to go on waiting."""
-        if turn.exchange is not exchange:
+            raw = exchange.advance(readable=readable)
+        except MinerError as error:
+            self._buffered += exchange.held - before
+            self._failed(exchange, error)
             return
+        self._buffered += exchange.held - before
+        if raw is not None:
+            self._hang_up(exchange)
+            if turn.ears or exchange.is_ear:
+                self._answered_among_others(exchange)
+            self._answers.append((turn, Reply(raw, (time.monotonic() - exchange.started) * 1000)))
+        elif self._buffered > self._policy.most_buffered_bytes:
+            self._failed(exchange, MinerReplyError(f"{turn.target.address}: given up, too many unfinished long replies at once"))
+
+    def _read_answers(self) -> None:
+        """All that came in this turn, one behind the other: the processor is faster at one thing than at sockets and parsing in turns."""
+        for turn, reply in self._answers:
+            self._talk(turn, turn.dialogue.send, reply)
+        self._answers.clear()
+
+    def _answered_among_others(self, exchange: TurnExchange) -> None:
+        """One of several requests to a slow miner was answered: it goes on with that one, the others are let go."""
+        turn = exchange.turn
+        if turn.exchange:
+            self._hang_up(turn.exchange)
+        self._hang_up_ears(turn)
+        turn.go_on_with(exchange)
+
+    def _failed(self, exchange: TurnExchange, error: MinerError) -> None:
+        """The exchange came to nothing. An earlier request that only was left waiting says nothing new with that."""
+        turn = exchange.turn
+        self._hang_up(exchange)
+        if exchange.is_ear:
+            if turn.is_silent:
+                self._finish(turn, error=turn.last_error)
+        else:
+            self._talk(turn, turn.dialogue.throw, error)
+
+    def _check(self, exchange: TurnExchange) -> None:
+        """Look at an exchange that has been quiet for a while: over time, in the way of others, or free to go on waiting."""
+        if exchange.is_over:
+            return
+        turn = exchange.turn
         left = exchange.deadline - self._looked_at
         if left <= 0:
-            self._hang_up(turn, exchange)
             turn.timeouts = self._policy.retry_timeouts
-            self._tell(turn, exchange.out_of_time())
+            self._failed(exchange, exchange.out_of_time())
         elif self._fresh and self._open >= self._most_open:
-            self._hang_up(turn, exchange)
-            self._postpone(turn)
+            self._give_way(exchange)
+        elif self._is_to_be_asked_again(exchange):
+            exchange.is_ear = True
+            turn.ears.append(exchange)
+            turn.exchange = None
+            turn.timeouts = self._policy.retry_timeouts
+            self._attempt_failed(turn, exchange.out_of_time())
+            self._later(min(left, self._policy.quick_s), partial(self._check, exchange))
         else:
-            self._later(min(left, self._policy.quick_s), partial(self._check, turn, exchange))
+            self._later(min(left, self._policy.quick_s), partial(self._check, exchange))
 
-    def _postpone(self, turn: Turn) -> None:
-        turn.attempts -= 1
-        turn.start_over()
-        self._again.append(turn)
+    def _is_to_be_asked_again(self, exchange: TurnExchange) -> bool:
+        turn = exchange.turn
+        silent = exchange.is_sent and exchange.is_opening and not exchange.is_ear and not exchange.held
+        waited = self._looked_at - exchange.started >= self._policy.again_after_s
+        return silent and waited and turn.attempts < self._policy.attempts_for(turn.target)
+
+    def _give_way(self, exchange: TurnExchange) -> None:
+        """Leave the socket to the miners that had no turn yet. This one gets its time afterwards."""
+        turn = exchange.turn
+        self._hang_up(exchange)
+        if not exchange.is_ear or turn.is_silent:
+            turn.timeouts = self._policy.first_timeouts(turn.target) if exchange.is_ear else turn.timeouts
+            turn.postpone()
+            self._again.append(turn)
 
     def _attempt_failed(self, turn: Turn, error: MinerError) -> None:
         if not (isinstance(error, MinerTimeout) and isinstance(turn.last_error, MinerTimeout)):  # the first wait was the longest
             turn.last_error = faults.located(error, turn.target.address)
-        if not error.worth_retrying or turn.attempts >= self._policy.attempts_for(turn.target):
+        if error.worth_retrying and turn.attempts < self._policy.attempts_for(turn.target):
+            turn.rest()
+            self._later(self._policy.retries.delay(turn.attempts - 1), partial(self._again.append, turn))
+        elif not turn.ears or not error.worth_retrying:
             self._finish(turn, error=turn.last_error)
-            return
-        turn.start_over()
-        self._later(self._policy.retries.delay(turn.attempts - 1), partial(self._again.append, turn))
 
     def _finish(self, turn: Turn, *, answer: Answer | None = None, error: MinerError | None = None, cut_off: bool = False) -> None:
         if turn.exchange:
-            self._hang_up(turn, turn.exchange)
+            self._hang_up(turn.exchange)
+        if turn.ears:
+            self._hang_up_ears(turn)
+        turn.is_resting = False
         self._turns.discard(turn)
         self._left -= 1
         self._done.append(_outcome(turn, answer, error, cut_off=cut_off))
@@ -226,6 +268,7 @@ class Round:
                 self._finish(turn, error=found)
             else:
                 turn.endpoint = found
+                turn.is_resting = True
                 self._again.append(turn)
 
     def _check_name(self, turn: Turn) -> None:
@@ -238,23 +281,29 @@ class Round:
         self._turns.update(Turn(target, self._policy.timeouts) for target in self._fresh)
         for turn in tuple(self._turns):
             late = MinerTimeout(f"{turn.target.address}: no reading before the round's deadline of {seconds:g} s")
-            self._finish(turn, error=turn.last_error or late, cut_off=turn.last_error is None)
+            failed = None if turn.ears else turn.last_error  # a first request that still waits may yet be answered
+            self._finish(turn, error=failed or late, cut_off=failed is None)
 
-    def _hand_over(self) -> None:
-        if self._done:
-            self._deliver(self._done)
-            self._done = []
-
-    def _hang_up(self, turn: Turn, exchange: Exchange) -> None:
+    def _hang_up(self, exchange: TurnExchange) -> None:
+        turn = exchange.turn
         self._buffered -= exchange.held
         self._open -= 1
-        turn.exchange = None
+        if turn.exchange is exchange:
+            turn.exchange = None
+        elif exchange.is_ear:
+            turn.ears.remove(exchange)
         exchange.close()
+
+    def _hang_up_ears(self, turn: Turn) -> None:
+        for ear in tuple(turn.ears):
+            self._hang_up(ear)
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._serial), action))
 
     def _run_timers(self) -> None:
+        while self._first_looks and self._first_looks[0][0] <= self._looked_at:
+            self._check(self._first_looks.popleft()[1])
         while self._timers and self._timers[0][0] <= self._looked_at:
             heapq.heappop(self._timers)[2]()
 
@@ -262,16 +311,19 @@ class Round:
         if self._may_start():
             return 0.0
         until = min(ends, self._timers[0][0]) if self._timers else ends
+        if self._first_looks:
+            until = min(until, self._first_looks[0][0])
         pause = max(0.0, until - time.monotonic())
-        return min(pause, _UNREAD_PAUSE_S) if self._fresh or self._again else pause
+        return min(pause, _UNREAD_PAUSE_S) if self._fresh or self._again or self._done else pause
 
     def _close(self) -> None:
         for turn in self._turns:
-            if turn.exchange:
-                turn.exchange.close()
+            for exchange in (turn.exchange, *turn.ears):
+                if exchange:
+                    exchange.close()
         self._resolver.close()
         self._wakeup.close()
-        self._selector.close()
+        self._readiness.close()
 
 
 @lru_cache(maxsize=64)

@@ -53,7 +53,8 @@ class FleetServer:
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._owed_an_answer: set[socket.socket] = set()
         self._selector = selectors.DefaultSelector()
-        self._wakeup = Wakeup(self._selector)
+        self._wakeup = Wakeup()
+        self._selector.register(self._wakeup.bell, selectors.EVENT_READ, None)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
         self._stopped = False

@@ -59,6 +59,7 @@ class World:
             "REDIS_URL": "",
             "HASHINSIGHT_HTTPS": "False",
             "HASHINSIGHT_LOG_FORMAT": "console",
+            "HASHINSIGHT_LOCAL_MINERS": "True",
         }
 
     def erase(self) -> None:

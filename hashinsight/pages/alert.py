@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.shortcuts import render
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 MEMBERS_AT_MOST = 100
+EVENTS_A_PAGE = 200
 SILENCES = [
     (60, gettext_lazy("1 hour")),
     (240, gettext_lazy("4 hours")),
@@ -37,11 +39,16 @@ SILENCES = [
 """Minutes, as they are offered."""
 CHARTS = {
     RuleKind.TEMPERATURE_HIGH: "temperature",
-    RuleKind.FAN_FAILED: "temperature",
+    RuleKind.FAN_FAILED: "fans",
     RuleKind.POWER_HIGH: "power",
     RuleKind.SITE_POWER_STEP: "power",
 }
-CHART_TITLES = {"hashrate": gettext_lazy("Hash rate"), "temperature": gettext_lazy("Temperature"), "power": gettext_lazy("Power")}
+CHART_TITLES = {
+    "hashrate": gettext_lazy("Hash rate"),
+    "temperature": gettext_lazy("Temperature"),
+    "power": gettext_lazy("Power"),
+    "fans": gettext_lazy("Fans"),
+}
 LEVELS = {
     DeliveryState.PENDING: "info",
     DeliveryState.SENT: "success",
@@ -75,6 +82,7 @@ def _context(request: HttpRequest, alert: Alert, *, now: datetime) -> dict[str, 
         .select_related("miner")
         .order_by(F("left_at").desc(nulls_first=True), "miner__miner_id")
     )
+    page = Paginator(alert.events.select_related("by").order_by("-at", "-pk"), EVENTS_A_PAGE).get_page(request.GET.get("p"))
     return {
         "alert": alert,
         "now": now,
@@ -82,7 +90,8 @@ def _context(request: HttpRequest, alert: Alert, *, now: datetime) -> dict[str, 
         "description": describe(alert)[1:],
         "members": list(members[:MEMBERS_AT_MOST]),
         "members_left_out": max(0, alert.member_count - MEMBERS_AT_MOST),
-        "timeline": _timeline(alert),
+        "page": page,
+        "timeline": _timeline(page),
         "chart": chart,
         "chart_title": CHART_TITLES[chart],
         "silences": SILENCES,
@@ -91,13 +100,12 @@ def _context(request: HttpRequest, alert: Alert, *, now: datetime) -> dict[str, 
     }
 
 
-def _timeline(alert: Alert) -> list[dict[str, Any]]:
-    """What happened to it, newest first, each with whom it was told to."""
+def _timeline(events: Iterable[AlertEvent]) -> list[dict[str, Any]]:
+    """What happened, each with whom it was told to."""
     deliveries: dict[int, list[Delivery]] = {}
-    told = Delivery.objects.filter(event__alert=alert).select_related("channel", "receiver__user").order_by("pk")
+    told = Delivery.objects.filter(event__in=[event.pk for event in events]).select_related("channel", "receiver__user").order_by("pk")
     for delivery in told:
         deliveries.setdefault(delivery.event_id, []).append(delivery)
-    events = alert.events.select_related("by").order_by("-at", "-pk")
     rows = {pk: [{"row": row, "level": LEVELS[DeliveryState(row.state)]} for row in sent] for pk, sent in deliveries.items()}
     return [{"event": event, "remark": _remark(event), "deliveries": rows.get(event.pk, [])} for event in events]
 

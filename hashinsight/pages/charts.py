@@ -154,6 +154,7 @@ def _drawing(series: Series, *, start: datetime, end: datetime, zone: str, since
             "hashrate": _hashrate(rows),
             "temperature": _temperature(rows, is_raw=series.step < FIVE_MINUTES.width),
             "power": _power(rows),
+            "fans": _fans(rows),
         },
     }
 
@@ -196,3 +197,7 @@ def _temperature(rows: Rows, *, is_raw: bool) -> dict[str, Any]:
 
 def _power(rows: Rows) -> dict[str, Any]:
     return {"unit": "kW", "from_zero": True, "lines": [{"label": _("power"), "values": _column(rows, "power_consumption", scale=0.001)}]}
+
+
+def _fans(rows: Rows) -> dict[str, Any]:
+    return {"unit": _("rpm"), "from_zero": True, "lines": [{"label": _("fans, on average"), "values": _column(rows, "fan_speed_avg")}]}

@@ -19,6 +19,7 @@ from django.utils.html import strip_tags
 from django.utils.http import content_disposition_header
 
 from sites.spreadsheets import safe_cell, write_sheet
+from telemetry.units import moment_of
 
 CHUNK = 2_000
 SHEET_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -81,7 +82,9 @@ def _related(row: Any, path: str) -> Any:
 
 
 def _as_shown(page: Any, row: Any, name: Any) -> Any:
-    """What the list's column says, as text without its looks."""
+    """What the list's column says, as text without its looks; of a time the moment, however the list words it."""
+    if moment_field := getattr(getattr(page, str(name), None), "moment_field", None):
+        return _plain(moment_of(row, moment_field))
     try:
         field, _attribute, value = lookup_field(name, row, page)
     except ObjectDoesNotExist:

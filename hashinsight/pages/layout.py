@@ -84,18 +84,19 @@ def import_layout(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         raw = form.raw()
         try:
-            plan = layout.plan_layout(site, read_table(raw, required=("miner_id",)))
+            table = read_table(raw, required=("miner_id",))
         except UnreadableFile as error:
             form.add_error(None, str(error))
         else:
             if "apply" in request.POST:
-                return _applied(request, plan)
+                return _applied(request, layout.apply_layout(site, table))
+            plan = layout.plan_layout(site, table)
             context |= {"plan": plan, "shown": plan.moves[:SHOWN_AT_MOST], "raw": decoded(raw)}
     return render(request, "console/layout_import.html", {**admin.site.each_context(request), **context})
 
 
 def _applied(request: HttpRequest, plan: LayoutPlan) -> HttpResponse:
-    count = layout.apply_layout(plan)
+    count = len(plan.moves)
     log.info("layout_imported", site_id=plan.site.code, miner_count=count, error_count=len(plan.errors), by=request.user.get_username())
     messages.success(request, ngettext("%(count)d miner got a new place.", "%(count)d miners got a new place.", count) % {"count": count})
     if plan.errors:

@@ -14,9 +14,10 @@ from django.utils import timezone
 from alerts.models import Alert
 from alerts.wording import headline
 from commands.permissions import allowed_commands
-from hashinsight.dashboard import Standing, collector_heartbeats
+from hashinsight.heartbeats import collector_heartbeats
 from hashinsight.pages.access import site_or_404
 from hashinsight.pages.collectors import collector_rows
+from hashinsight.standing import Standing
 from miners.models import Miner, MinerState
 from preferences.wishes import in_zone_of
 from sites.models import CollectorKey, Site

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from miners.models import Miner
+from telemetry.fields import RealField
 from telemetry.models.measurements import Measurements
 
 
@@ -20,6 +21,8 @@ class MinerTelemetryHistory(Measurements):
         Miner, verbose_name=_("miner"), on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="history"
     )
     timestamp = models.DateTimeField(_("read at"))
+    fan_speed_avg = RealField(_("fan speed avg, rpm"), null=True)
+    """Of the miner's fans. Each one's speed stands in the detail of the newest reading only."""
 
     class Meta:
         db_table = "miner_telemetry_history"

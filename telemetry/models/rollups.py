@@ -33,6 +33,7 @@ class Rollup(models.Model):
     power_consumption_max = RealField(_("power max, W"), null=True)
     power_consumption_last = RealField(_("power last, W"), null=True)
     hashrate_expected_ghs_avg = RealField(_("expected hash rate, GH/s"), null=True)
+    fan_speed_avg_avg = RealField(_("fan speed avg, rpm"), null=True)
 
     class Meta:
         abstract = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from telemetry.models import Measurements, MinerTelemetryDetail, MinerTelemetryLive
+from telemetry.models import Measurements, MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
 
 KEPT_FACTS = frozenset({"model", "firmware_version", "pool_url", "worker_name"})
 KEPT = KEPT_FACTS | {"hashrate_expected_ghs", "boards_total", "last_online_at"}
@@ -34,10 +34,12 @@ KEY = ("miner_id", "timestamp")
 MEASUREMENTS = tuple(field.attname for field in Measurements._meta.local_fields)
 FACTS = _names(MinerTelemetryLive, beside=(*KEY, *MEASUREMENTS, *PER_BATCH, "last_online_at"))
 LISTS = _names(MinerTelemetryDetail, beside=KEY)
+HISTORY_ALONE = _names(MinerTelemetryHistory, beside=(*KEY, *MEASUREMENTS))
+"""What is made of the lists, of which history keeps nothing else."""
 
 REPORTED = MEASUREMENTS + FACTS + LISTS
-HISTORY = KEY + MEASUREMENTS
-LIVE = (*HISTORY, "last_online_at", *FACTS)
+HISTORY = KEY + MEASUREMENTS + HISTORY_ALONE
+LIVE = (*KEY, *MEASUREMENTS, "last_online_at", *FACTS)
 DETAIL = KEY + LISTS
 
 

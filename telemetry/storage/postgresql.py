@@ -15,7 +15,7 @@ from zlib import crc32
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from telemetry import partitions
-from telemetry.models import MinerTelemetryDetail, MinerTelemetryLive
+from telemetry.models import MinerTelemetryDetail, MinerTelemetryHistory, MinerTelemetryLive
 from telemetry.storage import columns
 from telemetry.storage.base import Batch, Stored
 from telemetry.storage.binary_copy import FIXED, as_parameter, divide, encode, time_value
@@ -159,7 +159,9 @@ class Statements:
 
 def _kinds() -> dict[str, str]:
     """SQL type by column of a batch; lengths of texts are not checked a second time."""
-    fields = [field for model in (MinerTelemetryDetail, MinerTelemetryLive) for field in model._meta.local_concrete_fields]
+    fields = [
+        field for model in (MinerTelemetryDetail, MinerTelemetryLive, MinerTelemetryHistory) for field in model._meta.local_concrete_fields
+    ]
     types = {field.attname: field.db_type(connection) or "text" for field in fields if field.attname not in columns.PER_BATCH}
     return {name: kind if kind in FIXED else "text" for name, kind in types.items()}
 

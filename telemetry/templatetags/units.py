@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django import template
-from django.utils.safestring import SafeString
 
 from miners.models import MinerState
 from telemetry import units
@@ -14,14 +11,7 @@ register = template.Library()
 for display in (units.number, units.hashrate, units.power, units.percent, units.temperature, units.duration, units.moment):
     register.filter(display.__name__, display)
 
-
-register.filter("utc", units.moment)  # the name it had
-
-
-@register.filter
-def age(at: datetime | None, now: datetime | None = None) -> SafeString | str:
-    """How long ago, in words; in UTC when the mouse rests on it."""
-    return units.with_utc(at, units.age(at, now)) if at else units.age(None)
+register.filter("age", units.ago)
 
 
 @register.filter

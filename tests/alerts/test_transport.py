@@ -83,6 +83,24 @@ def test_webhook_gets_the_text_and_the_alerts_for_machines(hooks, loopback_allow
     assert (hook.title, hook.text, hook.payload["type"], hook.payload["alerts"]) == (MESSAGE.title, MESSAGE.body, "failure", [{"id": 7}])
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ntfy://{}/farm-topic",
+        "gotify://{}/AbCdEfGhIjKlMnO",
+        "mmost://{}/aBcDeFgHiJkLmNoPqRsTuVwXyZ",
+        "rocket://tTfVgTnJJcSTWqYsB/4nRkYy8aXnsRjKK3Lq9m9KkzRkfJQqLAWbCJ6nTTnJJcSTW@{}/#farm",
+        "matrix://aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789aBcDeFgHiJkLmNoPqRsTuVwXyZ01@{}/?mode=slack",
+    ],
+)
+def test_services_that_a_farm_runs_itself_get_title_and_text(hooks, loopback_allowed, address):
+    transport.send(address.format(f"127.0.0.1:{hooks.port}"), MESSAGE)
+
+    (received,) = hooks.hooks
+    assert "24 miners offline" in str(received.payload)
+    assert "Rack A/R07" in str(received.payload)
+
+
 def test_mail_goes_to_the_receiver_and_not_to_those_of_the_address(loopback_allowed):
     with MailServer() as server:
         transport.send(f"{server.url}&to=everybody@farm.example", MESSAGE, to="on-call@farm.example")

@@ -68,3 +68,9 @@ def test_every_kind_has_its_words_and_its_advice_in_both_languages(kind):
             assert all(describe(alert))
             assert headline(alert)
     assert {kind} <= ADVICE.keys() & OF_ONE.keys()
+
+
+@pytest.mark.parametrize(("value", "words"), [(1, "(1 board missing)"), (2, "(2 boards missing)")])
+def test_what_is_counted_is_worded_by_its_number(value: float, words: str) -> None:
+    alert = make_alert(make_rule(RuleKind.BOARD_LOST, threshold=1), miners=[make_miner()], value=value)
+    assert headline(alert).endswith(words)

@@ -39,6 +39,15 @@ def test_an_agent_is_handed_what_its_site_waits_for(client, site, key, url):
     assert client.get(url, headers=key).json()["commands"] == []
 
 
+@pytest.mark.parametrize("url", PENDING)
+@pytest.mark.parametrize(("query", "zone"), [("", "west"), ("?zone_id=west", ""), ("?zone_id=west", "east")])
+def test_an_agent_is_handed_its_own_zone_whether_it_names_it_in_the_query_or_in_the_header(client, site, key, url, query, zone):
+    for place in ("east", "west", ""):
+        make_command(make_miner(site, f"in {place}", zone=place))
+    handed = client.get(url + query, headers={**key, "x-zone-id": zone}).json()["commands"]
+    assert sorted(item["miner_id"] for item in handed) == ["in ", "in west"]
+
+
 def test_an_agent_is_handed_the_password_that_staff_never_see(client, site, key):
     make_miner(site, "m1")
     client.force_login(make_superuser())
@@ -50,6 +59,13 @@ def test_an_agent_is_handed_the_password_that_staff_never_see(client, site, key)
     assert "hunter2" not in client.get("/api/collector/commands/history").content.decode()
     handed = client.get(PENDING[0], headers=key).json()["commands"][0]
     assert handed["params"]["pool_password"] == "hunter2"
+
+
+@pytest.mark.parametrize("url", PENDING)
+def test_a_look_without_a_body_takes_no_command_away(client, site, key, url):
+    make_command(make_miner(site))
+    assert client.head(url, headers=key).status_code == 405
+    assert client.get(url, headers=key).json()["count"] == 1
 
 
 @pytest.mark.parametrize("limit", ["2", "0", "-1", "many", "9999999999999999999999"])
@@ -112,6 +128,16 @@ def test_an_unreadable_answer_is_refused_in_words(client, site, key, body):
     answered = client.post(ANSWER[0].format(command.pk), body, content_type="application/json", headers=key)
     assert answered.status_code == 400
     assert answered.json()["error"]
+
+
+def test_half_a_surrogate_pair_is_refused_in_words(client, site, key):
+    command = make_command(make_miner(site, "m1"))
+    said = client.post(ANSWER[0].format(command.pk), '{"status": "\\ud800"}', content_type="application/json", headers=key)
+    assert (said.status_code, said.json()["error"][:18]) == (400, "Unknown status “?”")
+    client.force_login(make_superuser())
+    order = f'{{"site_id": "{site.code}", "miner_id": "m1", "command": "set_fan", "params": {{"\\ud800": 1}}}}'
+    asked = client.post("/api/collector/commands", order, content_type="application/json")
+    assert (asked.status_code, asked.json()["field"]) == (400, "?")
 
 
 def test_an_answer_with_characters_the_database_cannot_hold_is_kept_without_them(client, site, key):

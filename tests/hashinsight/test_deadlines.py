@@ -132,7 +132,8 @@ def test_requests_at_a_database_that_hangs_end_and_none_of_the_threads_is_lost(p
         finally:
             postgresql_server.resume()
         assert {status for status, _ in answers} == {503}
-        assert max(seconds for _, seconds in answers) < 1 + GRACE_S + CONNECT_S + SLACK_S
+        # gunicorn may have given two requests to one thread: the second one waits for a connection only when the first has its answer.
+        assert max(seconds for _, seconds in answers) < 1 + GRACE_S + 2 * CONNECT_S + SLACK_S
         assert requests.get(f"{web.url}/health", timeout=5).status_code == 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import multiprocessing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_fault_is_logged_once_and_without_the_values_it_worked_on(web):
     assert status in (500, 503)
     assert len(told) == 1
     assert key[12:] not in web.log.read_text()
+
+
+@pytest.mark.django_db
+def test_stranger_who_calls_the_server_by_another_name_is_told_so_and_costs_one_line(client, caplog, settings):
+    settings.DEBUG, settings.ALLOWED_HOSTS = False, ["farm.example.com"]
+    answer = client.post("/api/collector/upload", headers={"host": "evil.example"})
+    assert (answer.status_code, answer.json()["success"]) == (400, False)
+    assert "Host header" in answer.json()["error"]
+    [record] = [record for record in caplog.records if record.name.startswith("django.security")]
+    [form] = [handler for handler in logging.getLogger().handlers if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)]
+    assert "evil.example" in form.format(record)
+    assert "\n" not in form.format(record)
 
 
 def test_upload_is_one_event_with_the_fields_of_the_product(web):

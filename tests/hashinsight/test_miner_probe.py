@@ -59,6 +59,14 @@ def test_probe_of_a_dead_miner_says_what_happened(client: Client) -> None:
     assert "refused" in probe(client, make_miner(ip_address="127.9.9.9", port=1))
 
 
+def test_probe_does_not_ask_at_the_server_itself(client: Client, farm: Farm, settings) -> None:
+    settings.LOCAL_MINERS = False
+    client.force_login(make_superuser())
+    html = probe(client, farm.miners[0])
+    assert "this is the server itself" in html
+    assert "GHS" not in html
+
+
 def test_probe_gives_up_in_time(silent_port: int) -> None:
     started = time.monotonic()
     with pytest.raises(MinerTimeout):

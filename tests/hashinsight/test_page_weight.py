@@ -70,5 +70,7 @@ def test_each_icon_that_is_shown_is_in_the_font() -> None:
         shown |= set(re.findall(r"material-symbols-outlined[^>]*>([a-z0-9_]+)<", template.read_text()))
     for code in ("navigation.py", "search.py", "settings.py", "pages/timeline.py"):
         shown |= set(re.findall(r"[\"']([a-z0-9_]+)[\"']", (ROOT / "hashinsight" / code).read_text())) & icons
+    for style in (Path(unfold.__file__).parent / "static").rglob("*.css"):
+        shown |= set(re.findall(r'content:\s*"([a-z0-9_]+)"', style.read_text())) & icons
     assert len(shown) > 40
     assert shown - kept == set()

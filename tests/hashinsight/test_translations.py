@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gettext
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 import django
 import pytest
 import unfold
+from django.test import RequestFactory
+from django.utils import translation
 from django.utils.translation.template import templatize
+from django.views.i18n import JSONCatalog
 
 from tests.web import ROOT
 
 pytestmark = pytest.mark.once
 
-APPS = ("commands", "hashinsight", "market", "miners", "people", "preferences", "resilience", "sites", "telemetry")
+APPS = ("alerts", "commands", "hashinsight", "market", "miners", "people", "preferences", "resilience", "sites", "telemetry")
 CALLS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
 IN_TEMPLATE = re.compile(r"""(?<![A-Za-z])(?:n?gettext|_)\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 DJANGO = Path(django.__file__).parent
@@ -76,3 +80,12 @@ def test_compiled_catalog_is_in_step_with_its_source(catalog: Path) -> None:
     keys = re.findall(r'^msgid ((?:"(?:[^"\\]|\\.)*"\s*)+)', source, re.MULTILINE)
     written = {"".join(ast.literal_eval(part) for part in re.findall(r'"(?:[^"\\]|\\.)*"', key)) for key in keys} - {""}
     assert translated(catalog) - {""} == written
+
+
+def test_every_string_of_the_admins_scripts_is_translated() -> None:
+    scripts = (DJANGO / "contrib" / "admin" / "static" / "admin" / "js").glob("*.js")
+    wanted = {text for script in scripts for text in re.findall(r"(?<![a-z])gettext\(\s*'([^']+)'", script.read_text())}
+    with translation.override("zh-hans"):
+        catalog = json.loads(JSONCatalog.as_view(packages=["django.contrib.admin"])(RequestFactory().get("/")).content)["catalog"]
+    assert len(wanted) > 20
+    assert wanted - set(catalog) == set(), "translate them in locale/zh_Hans/LC_MESSAGES/djangojs.po"

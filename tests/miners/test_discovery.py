@@ -48,8 +48,9 @@ def summary(plan) -> dict[str, list[str]]:
         ("10.0.0.0/8", "largest range is a /16"),
         ("0.0.0.0/0", "largest range is a /16"),
         ("8.8.8.0/24", "public internet"),
-        ("224.0.1.0/24", "no machine has such an address"),
-        ("0.0.0.0", "no machine has such an address"),
+        ("224.0.1.0/24", "no miner has such an address"),
+        ("169.254.169.0/24", "no miner has such an address"),
+        ("0.0.0.0", "no miner has such an address"),
         ("10.0.0.300", "not an address range"),
         ("miners", "not an address range"),
         ("fd00::/64", "only IPv4"),
@@ -58,6 +59,12 @@ def summary(plan) -> dict[str, list[str]]:
 def test_range_that_makes_no_sense_is_refused_with_its_reason(text: str, why: str):
     with pytest.raises(UnusableRange, match=why):
         addresses_in([text])
+
+
+def test_this_server_is_not_searched_for_miners(settings):
+    settings.LOCAL_MINERS = False
+    with pytest.raises(UnusableRange, match="is this server itself"):
+        addresses_in(["127.0.20.0/29"])
 
 
 def test_ranges_together_are_at_most_a_sixteenth():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from concurrent.futures import ThreadPoolExecutor
 
-from miners.inventory_file import read_table
+import pytest
+from django.db import connection, transaction
+
+from miners.inventory_file import Table, read_table
 from miners.layout import LayoutPlan, Place, PlaceNameRefused, PlaceTaken, apply_layout, in_a_row, move, plan_layout
 from miners.models import Miner
 from sites.models import Site
 from tests.makers import make_miner, make_site
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -31,8 +35,12 @@ def places(site: Site) -> dict[str, str]:
     return {miner.miner_id: miner.place for miner in site.miners.order_by("miner_id")}
 
 
+def table(*rows: str) -> Table:
+    return read_table("\n".join(("miner_id,zone,rack,slot", *rows)).encode(), required=("miner_id",))
+
+
 def plan(site: Site, *rows: str) -> LayoutPlan:
-    return plan_layout(site, read_table("\n".join(("miner_id,zone,rack,slot", *rows)).encode(), required=("miner_id",)))
+    return plan_layout(site, table(*rows))
 
 
 def test_miner_moves_to_a_free_slot(site: Site) -> None:
@@ -76,14 +84,48 @@ def test_several_do_not_fit_into_a_slot_that_is_no_number() -> None:
 
 
 def test_file_is_stored_as_it_was_shown(site: Site) -> None:
-    shown = plan(site, "m1,A,R1,2", "m2,A,R1,1", "m3,B,R2,1")
+    rows = ("m1,A,R1,2", "m2,A,R1,1", "m3,B,R2,1")
+    shown = plan(site, *rows)
     assert [(step.miner.miner_id, str(step.after)) for step in shown.moves] == [
         ("m1", "A / R1 / 2"),
         ("m2", "A / R1 / 1"),
         ("m3", "B / R2 / 1"),
     ]
-    apply_layout(shown)
+    assert apply_layout(site, table(*rows)).moves == shown.moves
     assert places(site) == {"m1": "A / R1 / 2", "m2": "A / R1 / 1", "m3": "B / R2 / 1"}
+
+
+def test_slot_that_was_taken_after_the_preview_is_left_to_who_took_it(site: Site) -> None:
+    assert plan(site, "m3,B,R1,1").errors == []
+    move(site, {key("m1"): Place("B", "R1", "1")})
+    assert [error.column for error in apply_layout(site, table("m3,B,R1,1")).errors] == ["slot"]
+    assert places(site)["m3"] == ""
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_two_who_give_out_one_slot_at_once_take_turns(site: Site) -> None:
+    wanted = Place("B", "R1", "1")
+
+    def take(name: str) -> None:
+        try:
+            move(site, {key(name): wanted})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            move(site, {key("m1"): wanted})
+            second = pool.submit(take, "m2")
+            wait_until(lambda: second.done() or somebody_waits(), timeout_s=5, what="the second one")
+        with pytest.raises(PlaceTaken, match="m1 stands there"):
+            second.result(timeout=5)
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def test_empty_cell_leaves_that_part_of_the_place(site: Site) -> None:

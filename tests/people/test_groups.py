@@ -18,7 +18,7 @@ from sites.models import CollectorKey, Site
 from tests.makers import make_key, make_miner, make_miner_model, make_site, make_staff, make_superuser
 from tests.people.phones import enrolled
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 VIEWER, TECHNICIAN, OPERATOR, MANAGER, ADMINISTRATOR = "viewer", "technician", "operator", "site manager", "administrator"
 GROUPS = (VIEWER, TECHNICIAN, OPERATOR, MANAGER, ADMINISTRATOR)
@@ -293,6 +293,36 @@ def test_administrator_does_not_set_the_password_of_somebody_with_sites_beyond_t
     assert ann.check_password("not a secret")
     enrolled(ann)
     assert "reset-now" not in client.get(f"/admin/auth/user/{ann.pk}/change/").content.decode()
+
+
+def test_administrator_changes_nothing_of_somebody_with_sites_beyond_their_own(farm):
+    ann, client = make_staff("ann", sites=(farm, make_site("south"))), member_of(ADMINISTRATOR, farm)
+    form = {
+        **user_form(ann, email="mine@example.com", sites=[farm.pk], groups=[]),
+        "username": "renamed",
+        "preferences-0-language": "zh-hans",
+    }
+    form.pop("is_active")
+
+    assert client.post(f"/admin/auth/user/{ann.pk}/change/", form).status_code == 302
+    ann.refresh_from_db()
+    assert (ann.username, ann.email, ann.is_active) == ("ann", "ann@example.com", True)
+    assert [client.post(f"/admin/auth/user/{ann.pk}/{what}-now/").status_code for what in ("log-out", "unlock")] == [403, 403]
+    assert ann.password not in client.get(f"/admin/auth/user/{ann.pk}/change/").content.decode()
+
+
+def test_nobody_deletes_somebody_with_sites_or_rights_beyond_their_own(farm):
+    admin = make_staff(sites=(farm,), permissions=("auth.view_user", "auth.change_user", "auth.delete_user"))
+    ann, bob = make_staff("ann", sites=(farm, make_site("south"))), make_staff("bob", sites=(farm,))
+    eve, client = make_staff("eve", sites=(farm,), permissions=("auth.add_user",)), Client()
+    client.force_login(admin)
+    chosen = {"action": "delete_selected", "_selected_action": [ann.pk, bob.pk], "post": "yes"}
+
+    assert [client.post(f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"}).status_code for user in (ann, eve)] == [403, 403]
+    client.post("/admin/auth/user/", chosen)
+    assert set(User.objects.filter(pk__in=[ann.pk, bob.pk, eve.pk])) == {ann, bob, eve}
+    assert client.post(f"/admin/auth/user/{bob.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(pk=bob.pk).exists()
 
 
 def test_somebody_who_may_do_more_is_not_taken_over_while_switched_off(farm):

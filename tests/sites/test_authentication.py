@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
 
+from sites.api import CollectorView, UnknownEndpoint
 from sites.authentication import client_address, network_of
 from sites.models import CollectorKey
 from telemetry.models import CollectorUploadLog, MinerTelemetryLive
@@ -163,3 +165,18 @@ def test_ipv6_callers_are_counted_by_their_network():
     assert network_of("2001:db8:1:2:aaaa::1") == network_of("2001:db8:1:2:bbbb::9") == "2001:db8:1:2::/64"
     assert network_of("192.0.2.1") == "192.0.2.1"
     assert network_of(None) == "unknown"
+
+
+class Faulty(BaseAuthentication):
+    """Has a mistake in it."""
+
+    def authenticate(self, request):
+        raise LookupError("a mistake")
+
+
+def test_fault_while_the_caller_is_looked_up_is_answered_in_json(client, monkeypatch):
+    monkeypatch.setattr(UnknownEndpoint, "authentication_classes", [Faulty])
+    monkeypatch.setattr(UnknownEndpoint, "initial", CollectorView.initial)
+    client.raise_request_exception = False
+    answer = client.get("/api/nothing")
+    assert (answer.status_code, answer.json()) == (500, {"success": False, "error": "Internal error."})

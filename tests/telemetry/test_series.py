@@ -52,6 +52,19 @@ def test_a_short_span_of_a_miner_shows_every_reading():
     assert [(point.timestamp, point.hashrate_ghs) for point in series.points] == [(minute(0), 0.0), (minute(1), 1.0), (minute(2), 2.0)]
 
 
+def test_the_fans_of_a_miner_are_drawn_by_their_average():
+    fans = [[4000, 4200], [], [0, 6000]]
+    store(make_site(), *[reading(at=minute(number), fan_speeds=speeds) for number, speeds in enumerate(fans)])
+    assert [point.fan_speed_avg for point in miner_series(miner(), start=NOON, end=minute(60)).points] == [4100.0, None, 3000.0]
+    roll_up(minute(5))
+    assert [point.fan_speed_avg for point in miner_series(miner(), start=NOON, end=NOON + timedelta(hours=24)).points] == [3550.0]
+
+
+def test_fans_of_a_miner_that_was_not_reached_are_unknown():
+    store(make_site(), reading(online=False, fan_speeds=[4000, 4200]))
+    assert [point.fan_speed_avg for point in miner_series(miner(), start=NOON, end=minute(60)).points] == [None]
+
+
 def test_a_site_is_the_sum_of_its_miners_and_a_farm_of_its_sites():
     north, south = make_site("north"), make_site("south")
     store(north, reading("a", hashrate_ghs=1.0), reading("b", hashrate_ghs=2.0))

@@ -169,3 +169,18 @@ def test_chunked_answer_to_a_command_is_read(wire):
     body = iter([b'{"status": "completed", ', b'"result_code": 0, "duration_ms": NaN}'])
 
     assert wire.post(body, chunked=True, url=url, **{"Transfer-Encoding": "chunked"})[0] == 404
+
+
+BADLY_CHUNKED = [b"zz\r\n[]\r\n0\r\n\r\n", b"-2\r\n[]", b"2\r\n[]XX0\r\n\r\n", b"0" * 20_000, b"2\r\n[]\r\n0\r\nbad trailer\r\n\r\n"]
+SMUGGLED = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_badly_chunked_body_is_refused_in_words_and_ends_the_connection(wire):
+    for url in (UPLOAD, "/api/collector/commands/00000000-0000-4000-8000-000000000000/result"):
+        for body in BADLY_CHUNKED:
+            status, answer = wire.post(body + SMUGGLED, url=url, **{"Transfer-Encoding": "chunked"})
+
+            assert (status, answer) == (400, {"success": False, "error": "The body is not well chunked."}), (url, body)
+            assert wire.connection.sock is None or wire.connection.sock.recv(1) == b"", (url, body)
+            wire.connection.close()

@@ -10,6 +10,7 @@
     [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
   ];
   const LINES = ["--color-primary-500", "--hi-stale", "--hi-offline", "--hi-sleeping", "--hi-online"];
+  const LEGEND_TIME = uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm}");
   const LEAST_ZOOM_PX = 8;
   const LEAST_ZOOM_S = 300;
   const REFRESH_MS = 60_000;
@@ -46,7 +47,7 @@
         x: { range: () => [data.start, data.end] },
         y: { range: (plot, low, high) => (low === null ? [0, 1] : [chart.from_zero ? 0 : Math.floor(low - 2), Math.max(high * 1.06, low + 1)]) },
       },
-      series: [{ label: data.time_label, value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...chart.lines.map((line, index) => lineOptions(line, index, chart.unit))],
+      series: [{ label: data.time_label, value: (plot, seconds) => (seconds === null ? "–" : LEGEND_TIME(uPlot.tzDate(new Date(seconds * 1000), data.timezone))) }, ...chart.lines.map((line, index) => lineOptions(line, index, chart.unit))],
       axes: [{ ...axis, values: AXIS_TIMES, space: 64 }, { ...axis, size: 64, label: chart.unit, labelSize: 18, labelFont: "12px Inter, sans-serif" }],
     };
   }

@@ -1,0 +1,56 @@
+"""Where this server looks for miners when a person names a place: in the farm's network, and not at itself.
+
+Whoever may edit an address or search a range would otherwise reach, through this server, what listens on it for itself alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TypeAlias
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from cgminer.address import Address, resolve
+from cgminer.errors import MinerError
+
+IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class NotAsked(MinerError):
+    """Nothing is sent to this address. The message says why."""
+
+    error_type = "not_asked"
+
+
+def within_reach(address: Address) -> Address:
+    """The place that `address` names, as a number: a name that is looked up once cannot lead elsewhere when it is connected to.
+
+    May block for a name. Raises MinerNameError and NotAsked.
+    """
+    _family, where = resolve(address)
+    if reason := why_not(ipaddress.ip_address(where[0].partition("%")[0])):
+        raise NotAsked(f"{address}: {reason}")
+    return Address(where[0], where[1])
+
+
+def why_not(ip: IP) -> str:
+    """Why no miner is looked for there; empty when one may be."""
+    place = getattr(ip, "ipv4_mapped", None) or ip
+    if place.is_multicast or place.is_unspecified or place.is_link_local or (place.version == 4 and place.is_reserved):
+        return _("no miner has such an address")
+    if (place.is_loopback or is_own(place)) and not settings.LOCAL_MINERS:
+        return _("this is the server itself; where simulated miners run on it, set HASHINSIGHT_LOCAL_MINERS=true")
+    return ""
+
+
+def is_own(ip: IP) -> bool:
+    """Whether it is an address of this machine: only such a one can be bound."""
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(ip), 0))
+        except OSError:
+            return False
+    return True
