@@ -16,6 +16,8 @@ MOST_LOOSENINGS = 25
 MOST_LATE_COMPLAINTS = 4
 """A complaint of another record than the first costs up to a whole attempt."""
 _LIST = re.compile(rb"\s*\[")
+FIRST_BOARDS = b'"board_index"'
+"""Stands in the bodies of the first collectors, whose boards have names of their own: `telemetry.repairs.first_boards` reads them."""
 
 
 class Envelope(msgspec.Struct):
@@ -79,6 +81,8 @@ def _decode_alike(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]] | N
 def decode(body: bytes | bytearray) -> tuple[Envelope, Sequence[Any]]:
     """The body's envelope and its records: typed ones, or what is to be looked at one by one."""
     if b"\\" in body and b"\\u0000" in body:  # well typed, and yet no database stores it
+        return _decode_loosely(body)
+    if FIRST_BOARDS in body:
         return _decode_loosely(body)
     return _decode_alike(body) or _decode_one_by_one(body) or _decode_loosely(body)
 

@@ -230,11 +230,12 @@ def _target(miner: _Polled) -> Target:
 
 
 def round_policy() -> RoundPolicy:
-    """The patience of a round, from the settings: a long first look loses no slow miner; a second try gets half the usual."""
+    """The patience of a round, from the settings: a first request that may wait long loses no slow miner, so retries can be short."""
     connect_s, send_s, receive_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S, settings.POLL_RECEIVE_TIMEOUT_S
     return RoundPolicy(
+        again_after_s=receive_s,
         timeouts=Timeouts(connect_s=connect_s, send_s=send_s, receive_s=max(receive_s, settings.POLL_PATIENCE_S)),
-        retry_timeouts=Timeouts(connect_s=connect_s / 2, send_s=send_s, receive_s=receive_s / 2),
+        retry_timeouts=Timeouts(connect_s=connect_s / 2, send_s=send_s, receive_s=receive_s / 4),
         retries=RetryPolicy(attempts=settings.POLL_ATTEMPTS),
         deadline_s=settings.POLL_DEADLINE_S,
         most_unread=MOST_UNREAD,

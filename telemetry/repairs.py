@@ -144,6 +144,19 @@ def parts(kind: type[msgspec.Struct]) -> Reader:
     return read
 
 
+def first_boards(value: Any) -> Any:
+    """Boards as the first collectors write them, numbered, in TH/s and with a 0 for what they don't know, in the contract's words."""
+    if not isinstance(value, list):
+        return value
+    return [_first_board(board) if isinstance(board, dict) and "board_index" in board else board for board in value]
+
+
+def _first_board(board: Mapping[str, Any]) -> dict[str, Any]:
+    rate = number(board.get("hashrate_ths"))
+    known = {name: board.get(name) for name in ("chips_ok", "chips_total")} if number(board.get("chips_total")) else {}
+    return {"id": board["board_index"], "hashrate": rate and rate * 1000, "temp": number(board.get("temperature_c")) or None, **known}
+
+
 def board_id(value: Any) -> int | str | None:
     return whole(value) if type(value) in (int, float) else text(value)
 

@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
+from msgspec import structs
+
+from telemetry.readings import Pool
 from telemetry.records import COLDEST, COUNTS_BELOW, FASTEST_FAN_RPM, HOTTEST, UNSTAMPED, Record, RecordRefused
 
 EARLIEST_YEAR = 2009
@@ -18,7 +21,11 @@ WARM = 20.0
 """From this chip temperature on, a lone value under 10 in the same list is the number of chips, not a temperature."""
 
 HEALTH = frozenset({"healthy", "degraded", "critical", "offline", "unknown"})
+WARNING = "warning"
+"""What the first collectors call a degraded miner."""
 MINING_STATES = frozenset({"mining", "sleeping", "overheated", "fault", "unknown"})
+MOST_POOLS, MOST_ERROR_CODES, LONGEST_CODE = 20, 100, 100
+LONGEST_POOL_URL, LONGEST_POOL_TEXT = 255, 100
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 _NAIVE_EPOCH = datetime(1970, 1, 1)
@@ -99,9 +106,37 @@ def _has_unknown_words(record: Record) -> bool:
 
 def _forget_unknown_words(record: Record) -> None:
     if record.overall_health not in HEALTH:
-        record.overall_health = None
+        record.overall_health = "degraded" if record.overall_health == WARNING else None
     if record.mining_state not in MINING_STATES:
         record.mining_state = None
+
+
+def _counts_no_boards(record: Record) -> bool:
+    return record.boards_total == 0
+
+
+def _forget_no_boards(record: Record) -> None:
+    """The first collectors count 0 boards where they can't see any, and call the miner offline for it, however well it hashes."""
+    record.boards_total = record.boards_healthy = None
+    if record.overall_health == "offline" and record.online:
+        record.overall_health = None
+
+
+def _lists_more_than_is_asked(record: Record) -> bool:
+    return record.pools is not None or record.error_codes is not None
+
+
+def _cut_what_is_not_asked(record: Record) -> None:
+    """The contract knows neither, so they cost no record; but they are kept as they come, so they are kept short."""
+    if record.pools is not None:
+        record.pools = [_short(pool) for pool in record.pools[:MOST_POOLS]]
+    if record.error_codes is not None:
+        record.error_codes = [code[:LONGEST_CODE] for code in record.error_codes[:MOST_ERROR_CODES]]
+
+
+def _short(pool: Pool) -> Pool:
+    user, status = (text and text[:LONGEST_POOL_TEXT] for text in (pool.user, pool.status))
+    return structs.replace(pool, url=pool.url[:LONGEST_POOL_URL], user=user, status=status)
 
 
 def _has_zeros(record: Record) -> bool:
@@ -167,6 +202,8 @@ def _chip_temperatures(reported: Sequence[float]) -> list[float]:
 _RULES: Sequence[tuple[Callable[[Record], bool], Callable[[Record], None]]] = (
     (_has_aliases, _settle_aliases),
     (_has_unknown_words, _forget_unknown_words),
+    (_counts_no_boards, _forget_no_boards),
+    (_lists_more_than_is_asked, _cut_what_is_not_asked),
     (_has_zeros, _forget_unknown_zeros),
     (_has_doubtful_fans, _settle_fans),
     (_has_doubtful_chips, _settle_chips),

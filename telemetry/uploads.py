@@ -18,7 +18,7 @@ from resilience.bodies import BodyRefused, BodyTooLarge, EncryptedBody, load_jso
 from telemetry.decoding import Envelope, decode
 from telemetry.readings import RecordError
 from telemetry.records import Record, RecordRefused
-from telemetry.repairs import READERS, is_storable, moment, repaired, text, whole
+from telemetry.repairs import READERS, first_boards, is_storable, moment, repaired, text, whole
 from telemetry.settling import EARLIEST_YEAR, settle
 from telemetry.tolerance import count_unknown, read_numbers
 
@@ -122,6 +122,8 @@ def _from_object(item: Any, batch: Batch) -> Record:
     if not isinstance(item, dict):
         raise RecordRefused("record", "is not an object")
     batch.ignored_fields += len(item.keys() - READERS.keys())
+    if "boards" in item:
+        item = {**item, "boards": first_boards(item["boards"])}
     try:
         record = msgspec.convert(item, TolerantRecord, strict=False)
     except (ValueError, RecursionError):

@@ -53,7 +53,8 @@ class Round:
         self._answers: list[tuple[Turn, Reply]] = []
         self._done: list[Outcome] = []
         self._left = len(self._fresh)
-        self._most_open = sockets_allowed(min(self._left, policy.most_in_flight or self._left))
+        wanted = self._left * policy.retries.attempts  # a silent miner's earlier requests may still wait
+        self._most_open = sockets_allowed(min(wanted, policy.most_in_flight or wanted))
         self._open = 0
         self._buffered = 0
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -280,7 +281,8 @@ class Round:
         self._turns.update(Turn(target, self._policy.timeouts) for target in self._fresh)
         for turn in tuple(self._turns):
             late = MinerTimeout(f"{turn.target.address}: no reading before the round's deadline of {seconds:g} s")
-            self._finish(turn, error=turn.last_error or late, cut_off=turn.last_error is None)
+            failed = None if turn.ears else turn.last_error  # a first request that still waits may yet be answered
+            self._finish(turn, error=failed or late, cut_off=failed is None)
 
     def _hang_up(self, exchange: TurnExchange) -> None:
         turn = exchange.turn

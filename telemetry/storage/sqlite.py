@@ -1,4 +1,4 @@
-"""Upserts by `executemany`: SQLite has no round trips to save, only statements to prepare once."""
+"""Rows by `executemany`: SQLite has no round trips to save, only statements to prepare once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from telemetry.storage import columns
 from telemetry.storage.base import Batch, Columns, Stored
 
 EXACT_BELOW = 1e15
-# Apart from the upsert, which would rewrite the index of sites for each row, changed or not.
+OTHER_SITES = "SELECT EXISTS (SELECT 1 FROM miner_telemetry_live WHERE site_id < %s OR site_id > %s)"
+# Apart from the other columns: with them the index of sites would be rewritten for each row, changed or not.
 MOVE_TO_SITE = "UPDATE miner_telemetry_live SET site_id = %s WHERE miner_id IN (SELECT value FROM json_each(%s)) AND site_id <> %s"
 
 
@@ -27,6 +28,9 @@ class SqliteStorage:
         return lines.decode().split("\n")[:-1]
 
     def miner_keys(self, site_id: int, miner_ids: Sequence[str]) -> dict[str, int]:
+        neighbours = _keys_between(site_id, miner_ids)
+        if neighbours is not None:
+            return {name: neighbours[name] for name in miner_ids if name in neighbours}
         among = "SELECT value FROM json_each(%s)"  # half the time that thousands of parameters take
         with connection.cursor() as cursor:
             statement = f"SELECT miner_id, id FROM miners_miner WHERE site_id = %s AND miner_id IN ({among})"
@@ -40,18 +44,17 @@ class SqliteStorage:
         found, miners = batch.columns, batch.columns["miner_id"]
         constants = {"site_id": batch.site_id, "received_at": self.stored_time(batch.received_at), "source": batch.source}
         rows = _Rows(found | {name: [value] * len(miners) for name, value in constants.items()})
+        live = columns.LIVE + columns.PER_BATCH
         with connection.cursor() as cursor:
-            known = _live_rows(cursor)
-            append = rows.insert("miner_telemetry_history", columns.HISTORY) + " ON CONFLICT DO NOTHING"
+            append = f"{rows.insert('miner_telemetry_history', columns.HISTORY)} ON CONFLICT DO NOTHING"
             cursor.executemany(append, rows.values(columns.HISTORY))
             appended = cursor.rowcount
-            live = columns.LIVE + columns.PER_BATCH
-            cursor.executemany(rows.upsert("miner_telemetry_live", live), rows.values(live, which="newest"))
-            moved = cursor.rowcount
-            cursor.executemany(rows.upsert("miner_telemetry_detail", columns.DETAIL), rows.values(columns.DETAIL, which="listed"))
-            inserted = _live_rows(cursor) - known
-            cursor.execute(MOVE_TO_SITE, [batch.site_id, json.dumps(miners), batch.site_id])
-        return Stored(appended=appended, live_inserted=inserted, live_updated=moved - inserted)
+            moved, inserted = _move(cursor, rows, "miner_telemetry_live", live, which="newest")
+            _move(cursor, rows, "miner_telemetry_detail", columns.DETAIL, which="listed")
+            cursor.execute(OTHER_SITES, [batch.site_id, batch.site_id])
+            if cursor.fetchone()[0]:
+                cursor.execute(MOVE_TO_SITE, [batch.site_id, json.dumps(miners), batch.site_id])
+        return Stored(appended=appended, live_inserted=inserted, live_updated=moved)
 
     def take_turns(self, name: str) -> None:
         """Nothing to wait for: there is one writing transaction at a time."""
@@ -60,9 +63,32 @@ class SqliteStorage:
         return False
 
 
-def _live_rows(cursor: Any) -> int:
-    cursor.execute("SELECT count(*) FROM miner_telemetry_live")
-    return int(cursor.fetchone()[0])
+def _keys_between(site_id: int, miner_ids: Sequence[str]) -> dict[str, int] | None:
+    """Primary keys of all the site's miners from the first of these names to the last; None when those are many more than these.
+
+    Uploads mostly are of whole sites, and reading on in the index takes half the time of looking up each name.
+    """
+    limit = len(miner_ids) + len(miner_ids) // 8
+    statement = "SELECT miner_id, id FROM miners_miner WHERE site_id = %s AND miner_id BETWEEN %s AND %s LIMIT %s"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [site_id, min(miner_ids, default=""), max(miner_ids, default=""), limit + 1])
+        found = dict(cursor.fetchall())
+    return found if len(found) <= limit else None
+
+
+def _move(cursor: Any, rows: _Rows, table: str, names: Sequence[str], *, which: str) -> tuple[int, int]:
+    """Bring the miners' rows of `table` forward and add the missing ones; returns how many moved and how many are new.
+
+    Most rows are there, and to move them costs a fifth less than to try an insert first.
+    """
+    statement, parameters = rows.update(table, names)
+    wanted = rows.values(parameters, which=which)
+    cursor.executemany(statement, wanted)
+    moved = int(cursor.rowcount) if wanted else 0
+    if moved == len(wanted):
+        return moved, 0
+    cursor.executemany(f"{rows.insert(table, names)} ON CONFLICT DO NOTHING", rows.values(names, which=which))
+    return moved, int(cursor.rowcount)
 
 
 class _Rows:
@@ -81,14 +107,12 @@ class _Rows:
     def insert(self, table: str, names: Sequence[str]) -> str:
         return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(self._literals.get(name, '%s') for name in names)})"
 
-    def upsert(self, table: str, names: Sequence[str]) -> str:
-        moves = ", ".join(
-            f"{name} = {columns.moved(name, new=f'excluded.{name}', known=f'{table}.{name}')}"
-            for name in names
-            if name not in {"miner_id", "site_id"}
-        )
-        later = f"excluded.timestamp > {table}.timestamp"
-        return f"{self.insert(table, names)} ON CONFLICT (miner_id) DO UPDATE SET {moves} WHERE {later}"
+    def update(self, table: str, names: Sequence[str]) -> tuple[str, list[str]]:
+        """The statement that moves a miner's row forward in time, and the columns that it takes, in its order."""
+        changed = [name for name in names if name not in {"miner_id", "site_id"}]
+        moves = ", ".join(f"{name} = {columns.moved(name, new=self._literals.get(name, '%s'), known=name)}" for name in changed)
+        later = self._literals.get("timestamp", "%s")
+        return f"UPDATE {table} SET {moves} WHERE miner_id = %s AND timestamp < {later}", [*changed, "miner_id", "timestamp"]
 
 
 def _literal(value: Any) -> str | None:

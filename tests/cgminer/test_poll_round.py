@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from cgminer.client import RetryPolicy, Timeouts
 from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout
 from cgminer.poll import Outcome, RoundPolicy, Target, poll_in_batches, poll_round
 from cgminer.poll.garbage import rare_collections
+from cgminer.poll.readiness import SelectorReadiness
 from cgminer.simulator import MinerSpec, SimulatedFleet, State, build_fleet
 from tests.cgminer.strange_servers import (
     GOOD_REPLY,
@@ -171,6 +173,46 @@ def test_slow_miner_keeps_its_connection_when_nobody_waits_for_it() -> None:
         outcome = poll_one(server.address)
         assert outcome.snapshot
         assert outcome.attempts == len(server.requests) == 1
+
+
+OVERLAPPING = replace(QUICK, again_after_s=0.2)
+
+
+def test_slow_miner_is_read_from_its_first_request_though_it_was_asked_again() -> None:
+    with StrangeServer(answers_late(JOINED_REPLY, 0.6)) as server:
+        started = time.monotonic()
+        outcome = poll_one(server.address, policy=OVERLAPPING)
+        assert outcome.snapshot
+        assert time.monotonic() - started < 0.75  # a second request alone would be answered after 0.85 s
+        assert outcome.attempts == len(server.requests) > 1
+
+
+def test_silent_miner_is_given_up_when_its_first_request_is_and_not_attempt_by_attempt() -> None:
+    with StrangeServer(stays_silent) as server:
+        started = time.monotonic()
+        outcome = poll_one(server.address, policy=OVERLAPPING)
+        assert 0.95 < time.monotonic() - started < 1.25
+        assert outcome.attempts == len(server.requests) == 3
+        assert "no answer within 1 s" in str(outcome.error)
+
+
+def test_first_request_that_still_waits_at_the_deadline_says_nothing_about_the_miner() -> None:
+    with StrangeServer(stays_silent) as server:
+        outcome = poll_one(server.address, policy=replace(OVERLAPPING, deadline_s=0.5))
+    assert outcome.cut_off
+    assert outcome.attempts > 1
+
+
+def test_round_is_the_same_where_the_system_has_no_epoll(fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen() -> dict[int | str, tuple[bool, str | None, int]]:
+        outcomes = poll_round(map(target, fleet.specs), policy=QUICK)
+        return {
+            each.target.key: (each.snapshot is not None, each.error.error_type if each.error else None, each.attempts) for each in outcomes
+        }
+
+    usual = seen()
+    monkeypatch.setattr("cgminer.poll.round.readiness", SelectorReadiness)
+    assert seen() == usual
 
 
 def test_silent_miner_is_tried_three_times() -> None:

@@ -23,7 +23,7 @@ from sites.models import CollectorKey, Site
 from tests.alerts.farm import make_alert, make_rule
 from tests.makers import make_command, make_key, make_live, make_miner, make_site
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 OWN_KEY, OTHER_KEY = "key of the site", "key of another site"
 BAD_KEYS = ("unknown key", "revoked key", "expired key", "key of a closed site", "malformed key")

@@ -31,7 +31,7 @@ from tests.makers import (
     make_superuser,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 NO_LANGUAGE = {"preferences-TOTAL_FORMS": 0, "preferences-INITIAL_FORMS": 0}
 """The part of the user's form that says which language they chose, left empty."""

@@ -15,7 +15,7 @@ from miners.models import Miner
 from sites.models import Site
 from tests.makers import make_miner, make_site, make_staff, make_superuser
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 FILE = "miner_id,zone,rack,slot\nm1,B,R7,4\nnobody,A,R1,1\n"
 
 

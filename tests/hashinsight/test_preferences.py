@@ -13,7 +13,7 @@ from django.utils import timezone
 from preferences.models import Display, ListColumns, SavedFilter
 from tests.makers import make_command, make_live, make_miner, make_site, make_superuser
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 MINERS = "miners.miner"
 
 

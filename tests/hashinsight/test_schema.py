@@ -12,7 +12,7 @@ from django.test import Client
 
 from tests.makers import make_key, make_site, make_staff
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 
 @pytest.fixture

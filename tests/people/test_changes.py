@@ -16,7 +16,7 @@ from telemetry.ingest import ingest_readings
 from telemetry.models import Source
 from tests.makers import make_key, make_miner, make_miner_model, make_reading, make_site, make_staff, make_superuser
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sites.models import CollectorKey, Site
 from tests.makers import make_key, make_miner, make_miner_model, make_site, make_staff, make_superuser
 from tests.people.phones import enrolled
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 VIEWER, TECHNICIAN, OPERATOR, MANAGER, ADMINISTRATOR = "viewer", "technician", "operator", "site manager", "administrator"
 GROUPS = (VIEWER, TECHNICIAN, OPERATOR, MANAGER, ADMINISTRATOR)

@@ -17,7 +17,7 @@ from people.models import Authenticator, Session
 from tests.makers import make_key, make_site, make_staff, make_superuser
 from tests.people.phones import RECOVERY_CODE, Phone, enrolled
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.once, pytest.mark.django_db]
 
 PASSWORD = "correct horse battery"
 ENROL = "/admin/account/second-factor/"

@@ -435,3 +435,43 @@ def test_reading_from_the_future_is_reported_and_shown_at_the_time_of_receipt(co
 
     assert answer.data["errors"][0]["field"] == "timestamp"
     assert live().timestamp <= timezone.now()
+
+
+def first_board(number, **told):
+    """A board as the first generation of collectors describes it."""
+    numbers = {"hashrate_ths": 31.52, "temperature_c": 61.0, "chips_total": 114, "chips_ok": 114, "chips_failed": 0, "voltage_mv": 0.0}
+    return {"board_index": number, **numbers, "chip_status": "x" * 114, "health": "healthy", **told}
+
+
+def test_boards_in_the_words_of_the_first_collectors_are_read(collector):
+    weak, blind = {"hashrate_ths": "30,5", "chips_ok": 110, "health": "warning"}, {"temperature_c": 0.0, "chips_total": 0}
+    boards = [first_board(0), first_board(1, **weak), first_board(2, **blind)]
+    answer = collector.send([{"miner_id": "m1", "hashrate_ghs": 92_000, "boards": boards, "overall_health": "warning"}])
+
+    assert (answer.status_code, answer.data["errors"]) == (200, [])
+    assert json.loads(live().miner.detail.boards) == [
+        {"id": 0, "hashrate": 31_520.0, "temp": 61.0, "chips_ok": 114, "chips_total": 114},
+        {"id": 1, "hashrate": None, "temp": 61.0, "chips_ok": 110, "chips_total": 114},
+        {"id": 2, "hashrate": 31_520.0, "temp": None, "chips_ok": None, "chips_total": None},
+    ]
+    assert live().overall_health == "degraded"
+
+
+def test_miner_whose_boards_its_collector_cannot_see_is_not_offline_for_that(collector):
+    blind = {"boards": [], "boards_total": 0, "boards_healthy": 0, "overall_health": "offline"}
+    collector.send([{"miner_id": "m1", "hashrate_ghs": 92_000, **blind}, {"miner_id": "m2", "online": False, **blind}])
+
+    seen = {name: (live(name).overall_health, live(name).boards_total) for name in ("m1", "m2")}
+    assert seen == {"m1": ("healthy", None), "m2": ("offline", None)}
+
+
+def test_pools_and_error_codes_beyond_measure_are_cut_and_cost_no_reading(collector):
+    long = "x" * 10_000
+    pools = [{"url": long, "user": long, "status": long, "accepted": 7}, {"url": "stratum+tcp://pool.example:3333"}] * 50
+    answer = collector.send([{"miner_id": "m1", "hashrate_ghs": 92_000, "pools": pools, "error_codes": [long] * 200, "error_type": long}])
+
+    detail = live().miner.detail
+    kept = json.loads(detail.pools)
+    assert (answer.data["errors"], live().hashrate_ghs, len(kept), kept[0]["accepted"]) == ([], 92_000, 20, 7)
+    assert (len(kept[0]["url"]), len(kept[0]["user"]), len(kept[0]["status"]), kept[1]["url"]) == (255, 100, 100, pools[1]["url"])
+    assert json.loads(detail.error_codes) == ["x" * 100] * 100
