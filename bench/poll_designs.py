@@ -7,7 +7,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ Store = Callable[[list[Outcome]], None]
 
 REFERENCE_THREADS = 20
 KNOWN_DEAD = 3
-BATCH, FLUSH_S = 2_000, 0.5
+BATCH, FLUSH_S, MOST_UNREAD = 2_000, 0.5, 6_000
 """As the poller stores them."""
 
 
@@ -48,8 +48,8 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._cpu = cpu_seconds()
-        self._started = time.monotonic()
-        self._last_answer = self._started
+        self.started = time.monotonic()
+        self._last_answer = self.started
         self._answered = 0
 
     def answer(self, count: int) -> None:
@@ -57,15 +57,15 @@ class Stopwatch:
             self._answered += count
             self._last_answer = time.monotonic()
 
-    def measured(self, design: str, miners: int, *, processes: int = 1) -> Measured:
+    def measured(self, design: str, miners: int) -> Measured:
         return Measured(
             design=design,
             miners=miners,
             answered=self._answered,
-            round_s=time.monotonic() - self._started,
-            answered_s=self._last_answer - self._started,
+            round_s=time.monotonic() - self.started,
+            answered_s=self._last_answer - self.started,
             cpu_s=cpu_seconds() - self._cpu,
-            peak_mb=peak_megabytes(processes),
+            peak_mb=peak_megabytes(),
         )
 
 
@@ -74,30 +74,39 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def peak_megabytes(processes: int) -> float:
-    """Of this process, and as much for each of its polling processes as the largest of them took."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    largest_child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + (processes * largest_child if processes > 1 else 0)) / 1024
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def one_selector(specs: Sequence[MinerSpec], *, processes: int, store: Store) -> list[Measured]:
-    """Ours: a first round that knows nothing of the miners, and one that remembers the first."""
-    first: dict[str, Target] = {}
-    return [
-        _selector_round("ours, first round", specs, first, processes=processes, store=store),
-        _selector_round("ours, next round", specs, first, processes=processes, store=store),
-    ]
+def together(parts: Sequence[Measured]) -> Measured:
+    """One round that was polled in parts at the same time, each by a process of its own."""
+    return Measured(
+        design=parts[0].design,
+        miners=sum(part.miners for part in parts),
+        answered=sum(part.answered for part in parts),
+        round_s=max(part.round_s for part in parts),
+        answered_s=max(part.answered_s for part in parts),
+        cpu_s=sum(part.cpu_s for part in parts),
+        peak_mb=sum(part.peak_mb for part in parts),
+    )
 
 
-def _selector_round(design: str, specs: Sequence[MinerSpec], known: dict[str, Target], *, processes: int, store: Store) -> Measured:
-    targets = [known.get(spec.miner_id) or Target(spec.miner_id, Address(spec.host, spec.port)) for spec in specs]
+def one_selector(specs: Sequence[MinerSpec], *, store: Store, begin: Callable[[], None]) -> Iterator[Measured]:
+    """Ours: a first round that knows nothing of the miners, and one that remembers the first. Each waits for `begin`."""
+    known: dict[str, Target] = {}
+    for design in ("ours, first round", "ours, next round"):
+        begin()
+        yield _selector_round(design, specs, known, store=store)
+
+
+def _selector_round(design: str, specs: Sequence[MinerSpec], known: dict[str, Target], *, store: Store) -> Measured:
     watch = Stopwatch()
-    for outcomes in poll_in_batches(targets, policy=RoundPolicy(), processes=processes, enough=BATCH, within_s=FLUSH_S):
+    targets = [known.get(spec.miner_id) or Target(spec.miner_id, Address(spec.host, spec.port)) for spec in specs]
+    for outcomes in poll_in_batches(targets, policy=RoundPolicy(most_unread=MOST_UNREAD), enough=BATCH, within_s=FLUSH_S):
         store(outcomes)
         watch.answer(sum(outcome.snapshot is not None for outcome in outcomes))
         known.update((str(outcome.target.key), _next_time(outcome)) for outcome in outcomes)
-    return watch.measured(design, len(specs), processes=processes)
+    return watch.measured(design, len(specs))
 
 
 def _next_time(outcome: Outcome) -> Target:

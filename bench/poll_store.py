@@ -15,6 +15,8 @@ from cgminer.poll import Outcome
 from cgminer.simulator import MinerSpec
 from tests.servers import PostgreSQLServer
 
+SITE = "bench"
+
 
 @contextmanager
 def database() -> Iterator[str]:
@@ -29,26 +31,31 @@ def database() -> Iterator[str]:
             yield server.url("hashinsight")
 
 
-def site_store(url: str, specs: Sequence[MinerSpec]) -> Store:
-    """Makes the tables and a site with these miners in its inventory; what it returns stores outcomes of theirs."""
-    os.environ |= {"DATABASE_URL": url, "HASHINSIGHT_ENV_FILE": os.devnull, "DJANGO_SETTINGS_MODULE": "hashinsight.settings"}
-    import django
-
-    django.setup()
-    logging.disable(logging.INFO)
+def prepare(url: str, specs: Sequence[MinerSpec]) -> None:
+    """Make the tables, and a site with these miners in its inventory."""
+    _set_up(url)
     from django.core.management import call_command
-    from django.utils import timezone
 
     from miners.models import Miner
+    from sites.models import Site
+
+    call_command("migrate", verbosity=0)
+    site = Site.objects.create(code=SITE, name="Bench")
+    inventory = (Miner(site=site, miner_id=spec.miner_id, ip_address=spec.host, port=spec.port) for spec in specs)
+    Miner.objects.bulk_create(inventory, batch_size=5_000)
+
+
+def site_store(url: str) -> Store:
+    """Stores outcomes of the site's miners."""
+    _set_up(url)
+    from django.utils import timezone
+
     from sites.models import Site
     from telemetry.ingest import ingest_readings
     from telemetry.models import Source
     from telemetry.polled import reading_of
 
-    call_command("migrate", verbosity=0)
-    site = Site.objects.create(code="bench", name="Bench")
-    inventory = (Miner(site=site, miner_id=spec.miner_id, ip_address=spec.host, port=spec.port) for spec in specs)
-    Miner.objects.bulk_create(inventory, batch_size=5_000)
+    site = Site.objects.get(code=SITE)
 
     def store(outcomes: list[Outcome]) -> None:
         readings = [reading for outcome in outcomes if (reading := reading_of(outcome, miner_id=str(outcome.target.key)))]
@@ -56,3 +63,11 @@ def site_store(url: str, specs: Sequence[MinerSpec]) -> Store:
             ingest_readings(site, readings, source=Source.POLLER, received_at=timezone.now())
 
     return store
+
+
+def _set_up(url: str) -> None:
+    os.environ |= {"DATABASE_URL": url, "HASHINSIGHT_ENV_FILE": os.devnull, "DJANGO_SETTINGS_MODULE": "hashinsight.settings"}
+    import django
+
+    django.setup()
+    logging.disable(logging.INFO)

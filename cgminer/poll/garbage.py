@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_DURING_A_ROUND: Final = (50_000, 20, 20)
+_DURING_A_ROUND: Final = (200_000, 20, 20)
 _rounds: list[tuple[int, int, int]] = []
 """The thresholds from before each round that is under way."""
 _changing = threading.Lock()

@@ -70,6 +70,9 @@ class RoundPolicy:
     """Open sockets at most; None takes what the system allows."""
     starts_per_turn: int = 64
     """Connections opened between two looks at the open ones, so that a large round neither floods a switch nor delays replies."""
+    most_young: int = 1_000
+    """Miners asked less than `quick_s` ago that have not answered: a farm's network and this machine take no more at once, and what
+    they cannot take would be sent again. Silent ones do not count after that, so an outage slows the round hardly."""
     most_unread: int = 20_000
     """Outcomes the caller has not taken yet, at which no new miner is started: a slow database slows the round, not fills memory."""
     most_buffered_bytes: int = 256 * 1024 * 1024

@@ -25,8 +25,11 @@ class Readiness(Protocol[Owner]):
     def watch(self, connection: Connection, owner: Owner) -> None:
         """From now on, while `connection` is being made and afterwards."""
 
+    def watch_for_reply(self, connection: Connection, owner: Owner) -> None:
+        """From now on; the request is out, so only the reply is of interest."""
+
     def has_sent(self, connection: Connection, owner: Owner) -> None:
-        """The request is out: only the reply is of interest now."""
+        """The request of a watched connection is out."""
 
     def forget(self, connection: Connection) -> None:
         """To be called before `connection` is closed."""
@@ -52,6 +55,11 @@ class EpollReadiness(Readiness[Owner]):
         number = connection.fileno()
         self._owners[number] = owner
         self._epoll.register(number, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+
+    def watch_for_reply(self, connection: Connection, owner: Owner) -> None:
+        number = connection.fileno()
+        self._owners[number] = owner
+        self._epoll.register(number, select.EPOLLIN | select.EPOLLET)
 
     def has_sent(self, connection: Connection, owner: Owner) -> None:
         pass
@@ -79,6 +87,9 @@ class SelectorReadiness(Readiness[Owner]):
 
     def watch(self, connection: Connection, owner: Owner) -> None:
         self._selector.register(connection.fileno(), selectors.EVENT_WRITE, owner)
+
+    def watch_for_reply(self, connection: Connection, owner: Owner) -> None:
+        self._selector.register(connection.fileno(), selectors.EVENT_READ, owner)
 
     def has_sent(self, connection: Connection, owner: Owner) -> None:
         self._selector.modify(connection.fileno(), selectors.EVENT_READ, owner)

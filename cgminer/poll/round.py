@@ -50,12 +50,14 @@ class Round:
         self._fresh = deque(sorted(targets, key=policy.is_known_dead))
         self._again: deque[Turn] = deque()
         self._turns: set[Turn] = set()
+        self._begun: deque[TurnExchange] = deque()
         self._answers: list[tuple[Turn, Reply]] = []
         self._done: list[Outcome] = []
         self._left = len(self._fresh)
         wanted = self._left * policy.retries.attempts  # a silent miner's earlier requests may still wait
         self._most_open = sockets_allowed(min(wanted, policy.most_in_flight or wanted))
         self._open = 0
+        self._young = 0
         self._buffered = 0
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
@@ -82,6 +84,7 @@ class Round:
 
     def _turn(self, ends: float) -> None:
         self._start_some()
+        self._go_on_with_begun()
         self._looked_at = time.monotonic()
         for exchange, readable in self._readiness.ready(self._pause(ends)):
             if exchange is None:
@@ -107,7 +110,7 @@ class Round:
         if self._unread() >= self._policy.most_unread:
             return
         for _ in range(self._policy.starts_per_turn):
-            if self._open >= self._most_open:
+            if self._open >= self._most_open or self._young >= self._policy.most_young:
                 return
             if self._fresh:
                 target = self._fresh.popleft()
@@ -122,7 +125,9 @@ class Round:
                 return
 
     def _may_start(self) -> bool:
-        return bool(self._fresh or self._again) and self._open < self._most_open and self._unread() < self._policy.most_unread
+        if not (self._fresh or self._again) or self._open >= self._most_open or self._young >= self._policy.most_young:
+            return False
+        return self._unread() < self._policy.most_unread
 
     def _begin(self, turn: Turn) -> None:
         if turn.endpoint is None:
@@ -155,8 +160,20 @@ class Round:
             self._talk(turn, turn.dialogue.throw, error)
         else:
             turn.exchange = exchange
+            self._begun.append(exchange)
             self._open += 1
+            self._young += 1
             self._first_looks.append((exchange.started + self._first_look_s, exchange))
+
+    def _go_on_with_begun(self) -> None:
+        while self._begun:
+            exchange = self._begun.popleft()
+            if exchange.is_over:
+                continue
+            try:
+                exchange.go_on()
+            except MinerError as error:
+                self._failed(exchange, error)
 
     def _ask_after_all(self, turn: Turn, dialogue: Dialogue, request: bytes) -> None:
         """There was no socket a moment ago; meanwhile an earlier request may have been answered."""
@@ -288,11 +305,17 @@ class Round:
         turn = exchange.turn
         self._buffered -= exchange.held
         self._open -= 1
+        self._no_longer_young(exchange)
         if turn.exchange is exchange:
             turn.exchange = None
         elif exchange.is_ear:
             turn.ears.remove(exchange)
         exchange.close()
+
+    def _no_longer_young(self, exchange: TurnExchange) -> None:
+        if exchange.is_young:
+            exchange.is_young = False
+            self._young -= 1
 
     def _hang_up_ears(self, turn: Turn) -> None:
         for ear in tuple(turn.ears):
@@ -303,7 +326,9 @@ class Round:
 
     def _run_timers(self) -> None:
         while self._first_looks and self._first_looks[0][0] <= self._looked_at:
-            self._check(self._first_looks.popleft()[1])
+            exchange = self._first_looks.popleft()[1]
+            self._no_longer_young(exchange)
+            self._check(exchange)
         while self._timers and self._timers[0][0] <= self._looked_at:
             heapq.heappop(self._timers)[2]()
 

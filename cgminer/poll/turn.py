@@ -60,7 +60,7 @@ class Turn:
 class TurnExchange(Exchange):
     """An exchange that knows whose it is."""
 
-    __slots__ = ("dialogue", "is_ear", "is_opening", "turn")
+    __slots__ = ("dialogue", "is_ear", "is_opening", "is_young", "turn")
 
     def __init__(self, turn: Turn, request: bytes, *, readiness: Readiness[TurnExchange]) -> None:
         assert turn.endpoint is not None
@@ -68,5 +68,7 @@ class TurnExchange(Exchange):
         self.dialogue = turn.dialogue
         self.is_opening = turn.is_opening
         self.is_ear = False
+        self.is_young = True
+        """It was begun a moment ago and its answer may come at any time."""
         super().__init__(turn.target.address, request, where=turn.endpoint, timeouts=turn.timeouts, readiness=readiness)
         turn.is_opening = False

@@ -20,7 +20,8 @@ from cgminer.client import RetryPolicy, Timeouts
 from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout
 from cgminer.poll import Outcome, RoundPolicy, Target, poll_in_batches, poll_round
 from cgminer.poll.garbage import rare_collections
-from cgminer.poll.readiness import SelectorReadiness
+from cgminer.poll.readiness import EpollReadiness, Readiness, SelectorReadiness
+from cgminer.poll.turn import TurnExchange
 from cgminer.simulator import MinerSpec, SimulatedFleet, State, build_fleet
 from tests.cgminer.strange_servers import (
     GOOD_REPLY,
@@ -301,6 +302,13 @@ def test_imperfect_reply_is_still_read(behaviour: Behaviour) -> None:
         outcome = poll_one(server.address)
         assert outcome.snapshot is not None
         assert outcome.snapshot.hashrate_ghs == 99.0
+
+
+@pytest.mark.parametrize("kind", [EpollReadiness, SelectorReadiness])
+def test_what_comes_before_the_request_is_not_overlooked(kind: type[Readiness[TurnExchange]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cgminer.poll.round.readiness", kind)
+    with StrangeServer(answers_and_stays(JOINED_REPLY + b"\0"), reads_request=False) as server:
+        assert poll_one(server.address, policy=ONE_TRY).snapshot
 
 
 def test_strange_machines_delay_no_healthy_miner(fleet: SimulatedFleet) -> None:
