@@ -3,8 +3,8 @@
     python bench/fuzz_replies.py --count 1000000 --seed 1
 
 Takes the hand-written samples, breaks them (bytes changed, cut, doubled, spliced, numbers and keys replaced, structure nested), decodes
-what comes out and parses it together with the machine's other replies. Nothing but the error tree may come out, and no reply may cost more
-than 50 ms.
+what comes out and parses it together with the machine's other replies. Nothing but the error tree may come out, no reply may cost more than
+50 ms, and what is read by a plan must be what the parsers read.
 Exits with 1 when a rule is broken and writes the reply that broke it.
 """
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from cgminer.errors import MinerError  # noqa: E402  the script runs from anywhere
-from cgminer.parsers import parse_snapshot, wanted_commands  # noqa: E402
+from cgminer.parsers import parse_snapshot, plans, wanted_commands  # noqa: E402
 from cgminer.wire import decode, is_complete, raise_for_status, replies  # noqa: E402
 
 SAMPLES = ROOT / "tests" / "cgminer" / "samples"
@@ -107,6 +107,9 @@ def read_one(raw: bytes, sample: Sample, known: dict[str, dict[str, Any]]) -> bo
         wanted_commands(everything)
         snapshot = parse_snapshot(everything)
         snapshot.as_record()
+        alike = plans.read_alike(everything, latency_ms=0.0)
+        if alike is not None and alike != parse_snapshot(everything, latency_ms=0.0):
+            raise AssertionError("the short way reads something else than the parsers")
         raise_for_status(document, command=sample.command)
     except MinerError:
         return False
@@ -133,6 +136,8 @@ def mutations(samples: list[Sample], count: int, seed: int) -> Iterator[tuple[Sa
 def run(count: int, seed: int) -> Outcome:
     samples = load_samples()
     known = {sample: {other.command: decode(other.raw) for other in samples if other.machine == sample.machine} for sample in samples}
+    stock = {command: decode(raw) for machine, command, raw in samples if machine == "antminer_stock"}
+    plans.learn(stock, parse_snapshot(stock))
     snapshots, slowest_ms, slowest = 0, 0.0, b""
     began = time.perf_counter()
     for sample, raw in mutations(samples, count, seed):
