@@ -117,7 +117,7 @@ class SilenceAdmin(RecordedAdmin, SiteScopedAdmin):
     ]
     empty_text = _("Nothing is silenced.")
 
-    starts = units.moment_column("starts_at", _("from"))
+    starts = units.moment_column("starts_at", _("begins"))
     ends = units.moment_column("ends_at", _("until"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

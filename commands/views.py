@@ -65,7 +65,7 @@ class CommandResultView(CollectorView):
 
     rate_scope = "result"
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 413, 415, 429)})
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 408, 413, 415, 429)})
     def post(self, request: Request, command_id: UUID) -> Response:
         outcome = outcome_from_wire(cast("dict[str, Any]", request.data))
         try:
@@ -82,7 +82,7 @@ class CommandResultView(CollectorView):
 class CommandsView(StaffView):
     """Asks one miner for something."""
 
-    @extend_schema(request=CommandSerializer, responses={201: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 413, 415, 429)})
+    @extend_schema(request=CommandSerializer, responses={201: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 408, 413, 415, 429)})
     def post(self, request: Request) -> Response:
         asked = CommandSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -94,7 +94,7 @@ class CommandsView(StaffView):
 class CommandBatchView(StaffView):
     """Asks many miners of one site for the same; all commands are stored or none."""
 
-    @extend_schema(request=BatchSerializer, responses={201: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 413, 415, 429)})
+    @extend_schema(request=BatchSerializer, responses={201: OpenApiTypes.OBJECT, **errors(400, 401, 403, 404, 408, 413, 415, 429)})
     def post(self, request: Request) -> Response:
         asked = BatchSerializer(data=request.data)
         asked.is_valid(raise_exception=True)

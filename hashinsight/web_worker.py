@@ -2,7 +2,7 @@
 
 Of its own accord gunicorn gives a thread to a connection that has not sent the head of a request yet, for as long as that takes, and closes
 connections one after the other, with up to two seconds for each whose client still owes it a body. A handful of strangers without a key
-could stop the server. Here both are waited for in the poller, beside everything else.
+could stop the server. Here both are waited for in the poller, beside everything else. A body has a thread, but may not stall.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import struct
 import time
 from collections import deque
 from concurrent.futures import Future
@@ -20,6 +21,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEAD_WITHIN_S = 10.0
 LONGEST_HEAD = 131_072
+SILENT_S = 30.0
+"""A client in the middle of its body may send nothing for so long: beyond that its line is cut, and it will try again on another."""
 LINGER_S = 2.0
 """A client that has its answer may go on sending for so long; a connection closed before would cost it the answer (RFC 9112, 9.6)."""
 DRAIN_WITHIN_S = 0.1
@@ -37,6 +40,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Connections that were answered and whose client has not closed its side."""
 
     def enqueue_req(self, conn: TConn) -> None:
+        # Not `settimeout`, which limits answers to slow readers too.
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(round(SILENT_S * 1e6), 1_000_000)))
         if self.cfg.is_ssl or self._head_is_there(conn):
             super().enqueue_req(conn)
             return

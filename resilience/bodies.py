@@ -25,6 +25,12 @@ class BodyRefused(Exception):
     status = 400
 
 
+class BodyMissing(BodyRefused):
+    """It did not come, and nothing is said against what it would have been."""
+
+    status = 408
+
+
 class BodyTooLarge(BodyRefused):
     status = 413
 
@@ -129,8 +135,8 @@ def _next_chunk(stream: Readable) -> bytes:
         return stream.read(CHUNK_BYTES)
     except ParseException:  # gunicorn answers nothing more on this connection: nobody knows where the next request begins
         raise BodyRefused("The body is not well chunked.") from None
-    except OSError:  # Django's UnreadablePostError, and what gunicorn says when the client is gone
-        raise BodyRefused("The connection ended before the body did.") from None
+    except OSError:  # Django's UnreadablePostError; gunicorn's, when the client is gone or silent for too long
+        raise BodyMissing("The rest of the body did not come.") from None
 
 
 def as_utf8(body: bytearray, charset: str) -> bytearray | bytes:

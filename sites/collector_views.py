@@ -34,7 +34,7 @@ class HeartbeatView(CollectorView):
         request=HeartbeatSerializer,
         parameters=PARAMETERS,
         examples=[HEARTBEAT],
-        responses={200: WELL, **errors(400, 401, 403, 409, 413, 415, 429)},
+        responses={200: WELL, **errors(400, 401, 403, 408, 409, 413, 415, 429)},
     )
     def post(self, request: Request) -> Response:
         """Kept as the collector's present state. The answer has the server's time, to compare clocks, and says whether a new key waits."""
@@ -55,7 +55,7 @@ class EventsView(CollectorView):
         request=EventsSerializer,
         parameters=PARAMETERS,
         examples=[EVENTS],
-        responses={200: SOME_KEPT, **errors(400, 401, 403, 409, 413, 415, 429)},
+        responses={200: SOME_KEPT, **errors(400, 401, 403, 408, 409, 413, 415, 429)},
     )
     def post(self, request: Request) -> Response:
         """Each event is kept once by its `event_id`. `spool_dropped` becomes a gap in the ledger, within a minute."""
@@ -76,7 +76,7 @@ class KeyReplacementView(CollectorView):
         summary="Fetch a new key",
         request=NamesSerializer,
         parameters=PARAMETERS,
-        responses={200: REPLACED, **errors(400, 401, 403, 409, 413, 415, 429)},
+        responses={200: REPLACED, **errors(400, 401, 403, 408, 409, 413, 415, 429)},
     )
     def post(self, request: Request) -> Response:
         """Only while an administrator has asked for it (`key_rotation_available`). Asked again before its first use, it is another one."""

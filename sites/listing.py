@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 from typing import Any
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
+from unfold.admin import ModelAdmin, checkbox
+from unfold.decorators import display
 from unfold.views import ChangeList
 
 COUNT_AT_MOST = 10_000
+KEY_MARK = "key-of-the-row"
 
 
 class LimitedCountPaginator(Paginator):
@@ -71,6 +79,29 @@ class LargeList:
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LargeChangeList]:
         return LargeChangeList
+
+    @display(description=ModelAdmin.action_checkbox.short_description)
+    def action_checkbox(self, row: Model) -> SafeString:
+        """As Unfold's, which goes through a template for each row."""
+        return format_html(_checkbox(get_language()), key=row.pk)
+
+
+@cache
+def _checkbox(language: str | None) -> str:
+    """The checkbox of a row as a format; its label is in `language`."""
+    whole: str = checkbox.render(ACTION_CHECKBOX_NAME, KEY_MARK)
+    return mark_safe(whole.replace("{", "{{").replace("}", "}}").replace(KEY_MARK, "{key}"))  # Unfold's own markup
+
+
+def headers_once(headers_of: Callable[[Any], Iterator[dict[str, Any]]]) -> Callable[[Any], list[dict[str, Any]]]:
+    """Unfold makes the headers of a list anew for each of its rows, which takes a fifth of the page's time."""
+
+    def headers(changes: Any) -> list[dict[str, Any]]:
+        if not hasattr(changes, "known_headers"):
+            changes.known_headers = list(headers_of(changes))
+        return list(changes.known_headers)
+
+    return headers
 
 
 class OverviewChangeList(LargeChangeList):

@@ -18,6 +18,7 @@ REASONS = {
     401: "Missing, unknown, expired or revoked key: the answer does not say which",
     403: "Known, but not allowed; `X-Site-ID` is not the key's site",
     404: "Not there, or not yours to see",
+    408: "The body did not come whole",
     409: "Contradicts what is there",
     413: "Too many records, or too many bytes on the wire or once unpacked",
     415: "A content type, charset or coding this server does not read",

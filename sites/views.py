@@ -38,7 +38,7 @@ class KeysView(StaffView):
     @extend_schema(
         summary="Make a collector key",
         request=NewKeySerializer,
-        responses={201: SecretSerializer, **errors(400, 401, 403, 404, 413, 415, 429)},
+        responses={201: SecretSerializer, **errors(400, 401, 403, 404, 408, 413, 415, 429)},
     )
     def post(self, request: Request) -> Response:
         """A new key of one site. Its secret is in this answer and nowhere else."""
@@ -66,7 +66,7 @@ class KeyRotationView(StaffView):
     @extend_schema(
         summary="Rotate a collector key",
         request=RotationSerializer,
-        responses={201: SecretSerializer, **errors(400, 401, 403, 404, 409, 413, 415, 429)},
+        responses={201: SecretSerializer, **errors(400, 401, 403, 404, 408, 409, 413, 415, 429)},
     )
     def post(self, request: Request, key_id: int) -> Response:
         """A new key beside the old one, which stops working after the overlap."""

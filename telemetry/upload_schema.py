@@ -124,6 +124,6 @@ describe_upload = extend_schema(
             description="Stored and committed. Refused records are listed; they need not be sent again.",
             examples=[OpenApiExample("Stored in part", value=ANSWER, response_only=True)],
         ),
-        **errors(400, 401, 403, 413, 415, 422, 429),
+        **errors(400, 401, 403, 408, 413, 415, 422, 429),
     },
 )

@@ -38,7 +38,8 @@ def site(live_web: WebServer) -> Site:
     for name, rack, slot in (("m1", "R1", "1"), ("m2", "R1", "2")):
         make_miner(site, name, model=model, zone="A", rack=rack, slot=slot)
     for minutes in range(120, -1, -10):
-        readings = [make_reading(name, timestamp=now - timedelta(minutes=minutes), hashrate_ghs=90_000.0) for name in ("m1", "m2")]
+        at = now - timedelta(minutes=minutes)
+        readings = [make_reading(name, timestamp=at, hashrate_ghs=90_000.0, fan_speeds=[5_000, 5_100]) for name in ("m1", "m2")]
         ingest_readings(site, readings, source=Source.POLLER, received_at=now)
     roll_up(now + timedelta(minutes=1))
     return site
@@ -82,7 +83,7 @@ def test_miner_page_draws_its_charts_in_both_themes(live_web: WebServer, site: S
     console.emulate_media(color_scheme="dark")
     console.reload()
     wait_for_charts(console)
-    assert console.evaluate(DRAWN, ".hi-plot canvas") == [True, True, True]
+    assert console.evaluate(DRAWN, ".hi-plot canvas") == [True, True, True, True]
 
 
 def test_chart_goes_to_another_range(live_web: WebServer, site: Site, console: Page) -> None:

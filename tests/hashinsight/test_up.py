@@ -19,6 +19,7 @@ from django_q.tasks import async_task
 from tests.hashinsight.supervised import ROOT, Supervised, kill
 from tests.servers import free_port, wait_until
 
+pytestmark = pytest.mark.once  # tests/chaos kills the same parts with PostgreSQL
 Victim = Callable[[Supervised], psutil.Process]
 VICTIMS: dict[str, Victim] = {
     "cluster's guard": lambda up: up.leaders("qcluster")[0],
@@ -88,7 +89,6 @@ def test_second_start_in_the_same_directory_is_refused_with_one_line(up: Supervi
     assert refused.stderr.count("\n") == 1
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -104,7 +104,6 @@ def test_address_that_cannot_be_used_is_one_line(tmp_path: Path, arguments: list
     assert refused.stderr.count("\n") == 1
 
 
-@pytest.mark.once
 def test_busy_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -22,7 +22,7 @@ AT_ONCE_S = 1.0
 
 
 class Refusing(BaseApplication):
-    """Answers 401 and reads no body."""
+    """Answers 401 and reads no body, but at /read."""
 
     def load_config(self) -> None:
         self.cfg.set("threads", 2)
@@ -30,7 +30,14 @@ class Refusing(BaseApplication):
         self.cfg.set("loglevel", "critical")
 
     def load(self) -> Callable[..., list[bytes]]:
-        def answer(_environ, start_response):
+        def answer(environ, start_response):
+            if environ["PATH_INFO"] == "/read":
+                try:
+                    length = len(environ["wsgi.input"].read())
+                except OSError:
+                    length = -1
+                start_response(f"200 {length}", [("Content-Length", "2")])
+                return [b"no"]
             start_response("401 Unauthorized", [("Content-Length", "2")])
             return [b"no"]
 
@@ -41,6 +48,7 @@ class Refusing(BaseApplication):
 def worker(monkeypatch) -> Iterator[web_worker.Worker]:
     monkeypatch.setattr(web_worker, "HEAD_WITHIN_S", 0.3)
     monkeypatch.setattr(web_worker, "LINGER_S", 0.3)
+    monkeypatch.setattr(web_worker, "SILENT_S", 0.3)
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     application = Refusing()
     worker = web_worker.Worker(1, os.getppid(), [listener], application, 30, application.cfg, Logger(application.cfg))
@@ -125,3 +133,16 @@ def test_body_that_came_along_is_read_past_and_the_connection_goes_on(worker):
             body = b"x" * 5_000
             head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n"
             assert answer(client, head + body).startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 9", "Transfer-Encoding: chunked"])
+def test_body_that_stalls_gives_its_thread_back_and_one_that_only_takes_long_is_read(worker, framing):
+    head = f"POST /read HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n".encode()
+    began = b"6\r\n[" if "chunked" in framing else b"["
+    rest = b",,,,]\r\n0\r\n\r\n" if "chunked" in framing else b",,,,,,,]"
+    with clients(worker, 1, head + began) as [slow], clients(worker, 4, head + began) as stalled:
+        for byte in rest[:-1]:
+            slow.sendall(bytes([byte]))
+            time.sleep(0.1)
+        assert answer(slow, rest[-1:]).split(b"\r\n")[0] == (b"HTTP/1.1 200 6" if "chunked" in framing else b"HTTP/1.1 200 9")
+        assert all(answer(client, b"").startswith(b"HTTP/1.1 200 -1") for client in stalled)

@@ -118,6 +118,7 @@ def test_server_error_is_asked_three_times_and_a_refusal_once(exchange):
     assert (exchange.asked_for(PRICE), exchange.asked_for(DIFFICULTY)) == (3, 1)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("fault", ["hang", "drip"])
 def test_provider_that_hangs_or_drips_is_left_within_ten_seconds(exchange, fault):
     exchange.answers[PRICE] = fault

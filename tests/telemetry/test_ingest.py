@@ -268,6 +268,22 @@ def test_a_miner_that_moved_to_another_site_takes_its_live_row_along():
     assert live().site == south
 
 
+def test_a_few_miners_are_found_among_many_of_their_site():
+    site = make_site()
+    names = [f"rack {number:03} “A”" for number in range(40)]
+    store(site, *[reading(name) for name in names])
+    report = store(site, reading(names[39], minute(1)), reading(names[0], minute(1)), reading("rack 0", minute(1)))
+    assert (report.inserted, report.updated, Miner.objects.count()) == (1, 2, 41)
+
+
+def test_known_new_and_late_readings_of_one_batch_are_each_counted_as_what_they_are():
+    site = make_site()
+    store(site, reading("known", minute(0)), reading("ahead", minute(5), hashrate_ghs=5.0))
+    report = store(site, reading("known", minute(1), hashrate_ghs=1.0), reading("new", minute(1)), reading("ahead", minute(1)))
+    assert (report.processed, report.duplicates, report.inserted, report.updated) == (3, 0, 1, 2)
+    assert (live("known").hashrate_ghs, live("ahead").hashrate_ghs, live("new").timestamp) == (1.0, 5.0, minute(1))
+
+
 def test_the_upload_is_logged_with_what_became_of_it():
     refused = [RecordError(1, "hashrate_ghs", "above 1e12")]
     upload = an_upload(3, errors=refused, mode="latest", device_id="pi-3", sequence_start=7, sequence_end=9)

@@ -184,3 +184,25 @@ def test_badly_chunked_body_is_refused_in_words_and_ends_the_connection(wire):
             assert (status, answer) == (400, {"success": False, "error": "The body is not well chunked."}), (url, body)
             assert wire.connection.sock is None or wire.connection.sock.recv(1) == b"", (url, body)
             wire.connection.close()
+
+
+class CutOff:
+    """A line that is cut in the middle of a body."""
+
+    def __init__(self) -> None:
+        self.pieces = [b'[{"miner_id": ']
+
+    def read(self, _size: int) -> bytes:
+        if not self.pieces:
+            raise BlockingIOError
+        return self.pieces.pop()
+
+    readline = read
+
+
+@pytest.mark.parametrize("url", [UPLOAD, "/api/edge/v1/heartbeat"])
+def test_body_that_did_not_come_whole_is_asked_for_again(client, url):
+    headers = {"X-Collector-Key": make_key(make_site("north"))[1]}
+    answer = client.post(url, content_type="application/json", headers=headers, **{"wsgi.input": CutOff(), "CONTENT_LENGTH": "400"})
+
+    assert (answer.status_code, answer.json()) == (408, {"success": False, "error": "The rest of the body did not come."})
