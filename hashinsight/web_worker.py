@@ -21,8 +21,10 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEAD_WITHIN_S = 10.0
 LONGEST_HEAD = 131_072
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 SILENT_S = 30.0
-"""A client in the middle of its body may send nothing for so long: beyond that its line is cut, and it will try again on another."""
+"""A client in the middle of its body may send nothing, and one in the middle of its answer take nothing, for so long: beyond that its line
+is cut, and it will try again on another."""
 LINGER_S = 2.0
 """A client that has its answer may go on sending for so long; a connection closed before would cost it the answer (RFC 9112, 9.6)."""
 DRAIN_WITHIN_S = 0.1
@@ -40,20 +42,29 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Connections that were answered and whose client has not closed its side."""
 
     def enqueue_req(self, conn: TConn) -> None:
-        # Not `settimeout`, which limits answers to slow readers too.
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(round(SILENT_S * 1e6), 1_000_000)))
+        # Not `settimeout`, which limits the whole of an answer to slow readers.
+        silence = struct.pack("ll", *divmod(round(SILENT_S * 1e6), 1_000_000))
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            conn.sock.setsockopt(socket.SOL_SOCKET, option, silence)
         if self.cfg.is_ssl or self._head_is_there(conn):
             super().enqueue_req(conn)
+            return
+        if self._head_is_endless(conn):
+            self._turn_away(conn)
             return
         conn.timeout = time.monotonic() + HEAD_WITHIN_S
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        if self._head_is_there(conn):
+        if self.cfg.is_ssl:
+            super().on_pending_socket_readable(conn, client)
+            return
+        is_there = self._head_is_there(conn)
+        if is_there or self._head_is_endless(conn):
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
-            super().enqueue_req(conn)
+            super().enqueue_req(conn) if is_there else self._turn_away(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """Called in the thread, after the answer."""
@@ -79,7 +90,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             conn.timeout = min(conn.timeout, deadline)
 
     def _head_is_there(self, conn: TConn) -> bool:
-        """Take what the client has sent so far; also True when it has gone, or has sent more than any head: a thread sees to that."""
+        """Take what the client has sent so far; also True when it has gone: a thread sees to that."""
         try:
             conn.init()
             conn.sock.setblocking(False)
@@ -95,7 +106,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         buffer.seek(0, 2)
         buffer.write(sent)
         head = buffer.getvalue()
-        return b"\r\n\r\n" in head or b"\n\n" in head or len(head) > LONGEST_HEAD
+        return b"\r\n\r\n" in head or b"\n\n" in head
+
+    def _head_is_endless(self, conn: TConn) -> bool:
+        return bool(conn.parser.unreader.buf.tell() > LONGEST_HEAD)
+
+    def _turn_away(self, conn: TConn) -> None:
+        with contextlib.suppress(OSError):
+            conn.sock.send(TOO_LONG)
+        self._say_goodbye(conn)
 
     def _say_goodbye(self, conn: TConn) -> None:
         try:

@@ -19,6 +19,8 @@ from tests.servers import wait_until
 pytestmark = pytest.mark.once
 STALLED = 12
 AT_ONCE_S = 1.0
+LARGE = 20_000_000
+"""More than the buffers of a connection hold."""
 
 
 class Refusing(BaseApplication):
@@ -31,6 +33,9 @@ class Refusing(BaseApplication):
 
     def load(self) -> Callable[..., list[bytes]]:
         def answer(environ, start_response):
+            if environ["PATH_INFO"] == "/large":
+                start_response("200 OK", [("Content-Length", str(LARGE))])
+                return [b"x" * LARGE]
             if environ["PATH_INFO"] == "/read":
                 try:
                     length = len(environ["wsgi.input"].read())
@@ -116,6 +121,18 @@ def test_head_that_comes_byte_by_byte_does_not_buy_more_time(worker):
                 client.sendall(b"y")
                 time.sleep(0.02)
     assert time.monotonic() - began < 5
+
+
+def test_head_without_an_end_is_turned_away_and_takes_no_thread(worker):
+    line = b"X: " + b"y" * 8_000 + b"\r\n"
+    with clients(worker, STALLED, b"GET / HTTP/1.1\r\n" + 17 * line) as stalled:
+        assert_somebody_else_is_served_at_once(worker)
+        assert all(client.recv(64).startswith(b"HTTP/1.1 431") for client in stalled)
+
+
+def test_clients_who_do_not_take_their_answer_give_the_threads_back(worker):
+    with clients(worker, 4, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"), clients(worker, 1, b"") as [client]:
+        assert answer(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 401")
 
 
 def test_next_request_on_a_connection_may_come_in_pieces_and_two_at_once(worker):
