@@ -189,7 +189,11 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read ({error}); save it as CSV in UTF-8."]) from error
     first = text.partition("\n")[0]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
+    try:
+        lines = iter(list(reader))
+    except csv.Error as error:
+        raise ConfigError([f"{path}, line {reader.line_num}: cannot be read ({error}); is a quote not closed?"]) from error
     header = [_ALIASES.get(name, name) for name in (cell.strip().lower().replace(" ", "_") for cell in next(lines, []))]
     if "miner_id" not in header:
         raise ConfigError([f"{path}: the first row must name the columns, miner_id among them; it has {', '.join(header) or 'nothing'}."])

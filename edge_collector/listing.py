@@ -23,6 +23,9 @@ class Changes:
     problems: list[str] = field(default_factory=list)
 
 
+Stamp = tuple[int, int, int]
+
+
 class Listing:
     """The machines that the configuration names. `look` brings the inventory up to a file that was changed since."""
 
@@ -30,7 +33,9 @@ class Listing:
         self._config = config
         self._inventory = inventory
         self._tell = tell
-        self._stamp = self._stamp_now()
+        self._stamp: Stamp | None = None
+        """Of the file that was taken; at the start it is not known which one `given` was read from."""
+        self._seen: Stamp | None = None
         self._given = {machine.miner_id: machine for machine in given}
 
     @property
@@ -38,19 +43,27 @@ class Listing:
         return self._given.values()
 
     def look(self) -> None:
-        """Between two rounds. A file with mistakes changes nothing: the machines known so far are read on."""
+        """Between two rounds. A file with mistakes changes nothing: the machines known so far are read on.
+
+        A file that changed since the last look may still be written: half of it would be half of the farm.
+        """
         stamp = self._stamp_now()
-        if stamp is None or stamp == self._stamp:
+        is_settled, self._seen = stamp == self._seen, stamp
+        if stamp is None or stamp == self._stamp or not is_settled:
             return
         self._stamp = stamp
         try:
             given = {machine.miner_id: machine for machine in given_machines(self._config)}
+            if self._given and not given:
+                raise ConfigError([f"{self._config.miners.csv}: it names no miner any more."])
         except ConfigError as error:
             log.error("list_not_taken", problems=error.problems[:5], remedy="correct the file; the former list is used meanwhile")
             self._tell(Changes(problems=error.problems))
             return
         changes = self._bring(given)
         self._given = given
+        if changes == Changes():
+            return
         log.info("list_taken", added=len(changes.added), changed=len(changes.changed), removed=len(changes.removed))
         self._tell(changes)
 
@@ -64,16 +77,13 @@ class Listing:
                 changes.changed.append(name)
             else:
                 continue
-            # Where the file does not give another address, the machine stays where it was found last.
-            stays = known is not None and former is not None and machine.address == former.address
-            address = known.address if known is not None and stays else machine.address
-            self._inventory.put(replace(machine, address=address, seen=known.seen if known is not None else machine.seen))
+            self._inventory.put(_placed(machine, known, former))
         for name in self._given.keys() - given.keys():
             self._inventory.remove(name)
             changes.removed.append(name)
         return changes
 
-    def _stamp_now(self) -> tuple[int, int, int] | None:
+    def _stamp_now(self) -> Stamp | None:
         """None without a file, or while it is being replaced."""
         if not self._config.miners.csv:
             return None
@@ -82,3 +92,11 @@ class Listing:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _placed(machine: Machine, known: Machine | None, former: Machine | None) -> Machine:
+    """Where the file does not give another address than before, the machine stays where it was found last."""
+    if known is None:
+        return machine
+    stays = machine.address is None if former is None else machine.address == former.address
+    return replace(machine, address=known.address if stays else machine.address, seen=known.seen)

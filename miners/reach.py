@@ -46,11 +46,12 @@ def why_not(ip: IP) -> str:
 
 
 def is_own(ip: IP) -> bool:
-    """Whether it is an address of this machine: only such a one can be bound."""
+    """Whether it is an address of this machine: what is sent to oneself leaves from there. Nothing is sent."""
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((str(ip), 0))
+            probe.connect((str(ip), 9))
+            source = ipaddress.ip_address(probe.getsockname()[0].partition("%")[0])
         except OSError:
             return False
-    return True
+    return source == ip or ip.is_loopback

@@ -50,6 +50,9 @@ _AVALON_STATS: Final = frozenset({"MM Count", "MM ID0", "MM ID1", "MM ID2", "MM 
 _SEALMINER_STATS: Final = frozenset({"MHS(Rated)", "Ctrl Board SN", "0 MHS(Sample)"})
 
 
+_LONGEST_REMEMBERED: Final = 2_000
+
+
 def identify(replies: Replies) -> Firmware:
     return _by_words(replies) or _by_stats(replies) or _by_summary(replies) or Firmware.GENERIC
 
@@ -64,14 +67,17 @@ def _by_words(replies: Replies) -> Firmware | None:
             words.append(str(first(reply, "INFO").get("type", "")))
     words += [str(row.get("Type", "")) for row in stats_rows(replies)[:1]]
     words += [str(version[name]) for name in _KINDS if name in version]
-    return _firmware_in(tuple(words))
+    spoken = tuple(words)
+    return _remembered_firmware(spoken) if sum(map(len, spoken)) <= _LONGEST_REMEMBERED else _firmware_in(spoken)
 
 
-@lru_cache(1_024)
 def _firmware_in(words: tuple[str, ...]) -> Firmware | None:
-    """Remembered, since a farm's miners of one firmware all say the same."""
     text = " ".join(words).lower()
     return next((firmware for word, firmware in _BY_WORD if word in text), None)
+
+
+# A farm's miners of one firmware all say the same; what is longer is said by none of them, and would fill the memory.
+_remembered_firmware = lru_cache(1_024)(_firmware_in)
 
 
 def _by_stats(replies: Replies) -> Firmware | None:

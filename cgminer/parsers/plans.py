@@ -22,6 +22,8 @@ MOST_PLANS: Final = 256
 MOST_FIRMWARES: Final = 1_024
 _LONGEST_NAME: Final = 200
 _MOST_FIELDS: Final = 300
+_LONGEST_SHAPE: Final = 10_000
+"""Letters in the names of all fields; a machine that sends more is not one of thousands."""
 _MOST_POOLS: Final = 32
 _MOST_CHIPS: Final = 10_000
 _SECTIONS: Final = ("summary", "stats", "pools", "version")
@@ -75,6 +77,8 @@ class Plan:
     def learn(self, parts: Parts, snapshot: Snapshot) -> None:
         """The firmware that replied so was found to be an Antminer's, and said this of itself."""
         succeeded = set(parts.said[: len(_SECTIONS)]) == {"S"}
+        if str(parts.main.get("ID", "")).startswith("POOL"):
+            return  # no row of a machine
         if succeeded and unit_of(parts.main, snapshot.model) == 1 and all(len(word or "") <= _LONGEST_NAME for word in parts.said):
             if len(self._of_firmware) >= MOST_FIRMWARES:
                 self._of_firmware.clear()
@@ -173,6 +177,8 @@ def learn(replies: Replies, snapshot: Snapshot) -> None:
     if parts is None:
         return
     if parts.shape not in _plans:
+        if sum(len(name) for name in _names_of(parts.shape)) > _LONGEST_SHAPE:
+            return
         if len(_plans) >= MOST_PLANS:
             _plans.clear()
         _plans[parts.shape] = Plan(parts.main) if _can_be_planned(parts) else None
@@ -207,11 +213,15 @@ def _apart(replies: Replies) -> Parts | None:
 def _can_be_planned(parts: Parts) -> bool:
     """Whether the fields are those of an ordinary machine, without any that asks for a second thought."""
     shape, main = parts.shape, parts.main
-    names = {*shape.summary, *shape.header, *shape.main, *shape.version, *(name for reply in shape.replies for name in reply)}
+    names = _names_of(shape)
     if names & _NEVER or not (set(_TOTALS) <= set(shape.summary) and main.keys() >= _NEEDED) or _ONLY_IN_MAIN & set(shape.header):
         return False
     layout = layout_of(main)
     return bool(layout.slots) and not layout.consumption and all(_is_ordinary(slot, main) for slot in layout.slots)
+
+
+def _names_of(shape: Shape) -> set[str]:
+    return {*shape.summary, *shape.header, *shape.main, *shape.version, *(name for reply in shape.replies for name in reply)}
 
 
 def _is_ordinary(names: SlotNames, main: Row) -> bool:

@@ -102,6 +102,8 @@ class Exchange:
         except BlockingIOError:
             return
         except OSError as error:
+            if error.errno == errno.ENOTCONN and not self._is_watched:
+                return  # as BSD says that the connection does not stand yet
             raise faults.connection_failed(self._address, error) from error
         self.is_sent = True
         self.deadline = time.monotonic() + self._timeouts.receive_s

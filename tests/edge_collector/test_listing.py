@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from cgminer.address import Address
 from cgminer.simulator import MinerSpec, SimulatedFleet, write_inventory
 from edge_collector.agent import Agent
+from edge_collector.inventory import Machine
 from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import make_config
 from tests.edge_collector.odd_server import OddServer
@@ -34,6 +36,8 @@ def agent(server, tmp_path, specs):
 
 
 def names_of_round(agent, server):
+    """Of the second round: the first one only sees that the file is not written any more."""
+    agent.once(within_s=10)
     del server.uploads[:]
     assert agent.once(within_s=10)
     return {record["miner_id"] for record in server.records if record["online"]}
@@ -66,6 +70,39 @@ def test_list_with_a_mistake_is_not_taken_and_the_server_hears_why(agent, server
     assert names_of_round(agent, server) == {"m1", "m2"}
     (event,) = events_of(agent, "configuration")
     assert "m1 was given before" in event["details"]["problems"][0]
+
+
+def test_file_that_grows_is_left_alone_until_it_does_not(agent, server, specs, tmp_path):
+    names_of_round(agent, server)
+    path = tmp_path / "miners.csv"
+    write_inventory(specs, path)
+    whole = path.read_text()
+    for end in (len(whole) // 2, len(whole)):
+        path.write_text(whole[:end])
+        agent.round()
+        assert {machine.miner_id for machine in agent.inventory.all()} == {"m1", "m2"}
+
+    assert names_of_round(agent, server) == {"m1", "m2", "m3"}
+
+
+@pytest.mark.parametrize(
+    "text", ["miner_id,ip_address\n", 'miner_id,ip_address\nm1,"127.0.79.1' + 140_000 * "1"], ids=["empty", "open quote"]
+)
+def test_list_that_names_nobody_or_cannot_be_read_is_not_taken(agent, server, tmp_path, text):
+    names_of_round(agent, server)
+    (tmp_path / "miners.csv").write_text(text)
+
+    assert names_of_round(agent, server) == {"m1", "m2"}
+
+
+def test_miner_found_in_a_range_keeps_its_place_when_the_list_names_it_without_one(agent, server, specs, tmp_path):
+    names_of_round(agent, server)
+    agent.inventory.put(Machine(miner_id="m3", address=Address(specs[2].host, specs[2].port), is_listed=False))
+    write_inventory(specs[:2], tmp_path / "miners.csv")
+    with (tmp_path / "miners.csv").open("a") as file:
+        file.write("m3\n")
+
+    assert names_of_round(agent, server) == {"m1", "m2", "m3"}
 
 
 def test_miner_that_was_found_elsewhere_stays_there_when_its_row_did_not_change(agent, server, specs, tmp_path):
