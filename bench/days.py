@@ -15,12 +15,11 @@ def fill(day: date, *, readings: int, hours: int = 24) -> int:
     from django.db import connection, transaction
 
     from telemetry import partitions
-    from telemetry.storage import columns
 
-    names = ", ".join(name for name in columns.HISTORY if name not in columns.KEY)
+    names, values = columns_of_history()
     statement = (
         f"INSERT INTO miner_telemetry_history (miner_id, timestamp, {names})"
-        f" SELECT miner_id, %s::timestamptz, {names} FROM miner_telemetry_live"
+        f" SELECT miner_id, %s::timestamptz, {values} FROM miner_telemetry_live"
     )
     partitions.ensure_days(partitions.HISTORY, [day])
     start, step, made = partitions.midnight(day) + timedelta(microseconds=7), timedelta(hours=hours) / readings, 0
@@ -31,6 +30,14 @@ def fill(day: date, *, readings: int, hours: int = 24) -> int:
                 made += cursor.rowcount
     settle()
     return made
+
+
+def columns_of_history() -> tuple[str, str]:
+    """Those beside miner and time, and what to take for them from a live row, which has each fan's speed in its detail alone."""
+    from telemetry.storage import columns
+
+    names = [name for name in columns.HISTORY if name not in columns.KEY]
+    return ", ".join(names), ", ".join("5600" if name == "fan_speed_avg" else name for name in names)
 
 
 def settle() -> None:

@@ -123,7 +123,14 @@ def _forget_no_boards(record: Record) -> None:
 
 
 def _lists_more_than_is_asked(record: Record) -> bool:
-    return record.pools is not None or record.error_codes is not None
+    pools, codes = record.pools, record.error_codes
+    if pools:
+        if len(pools) > MOST_POOLS:
+            return True
+        for pool in pools:  # a loop, for there are three in each of thousands of records
+            if len(pool.url) > LONGEST_POOL_URL or len(pool.user or "") > LONGEST_POOL_TEXT or len(pool.status or "") > LONGEST_POOL_TEXT:
+                return True
+    return bool(codes) and (len(codes) > MOST_ERROR_CODES or len(max(codes, key=len)) > LONGEST_CODE)
 
 
 def _cut_what_is_not_asked(record: Record) -> None:
