@@ -130,7 +130,7 @@ def _lists_more_than_is_asked(record: Record) -> bool:
         for pool in pools:  # a loop, for there are three in each of thousands of records
             if len(pool.url) > LONGEST_POOL_URL or len(pool.user or "") > LONGEST_POOL_TEXT or len(pool.status or "") > LONGEST_POOL_TEXT:
                 return True
-    return bool(codes) and (len(codes) > MOST_ERROR_CODES or len(max(codes, key=len)) > LONGEST_CODE)
+    return codes is not None and (len(codes) > MOST_ERROR_CODES or any(len(code) > LONGEST_CODE for code in codes))
 
 
 def _cut_what_is_not_asked(record: Record) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -187,12 +189,19 @@ def test_large_fleet_needs_few_open_files() -> None:
         assert client(fleet, specs[-1].miner_id).read_snapshot().snapshot.pools[0].user == f"farm.{specs[-1].miner_id}"
 
 
+def heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_program_plays_a_fleet_until_it_is_interrupted(tmp_path: Path) -> None:
     port = free_port("127.0.55.1")
     inventory = tmp_path / "fleet.csv"
     arguments = ["--count", "5", "--first-address", "127.0.55.1", "--port", str(port), "--latency", "0-1", "--inventory", str(inventory)]
-    program = subprocess.Popen([sys.executable, "-m", "cgminer.simulator", *arguments], stdout=subprocess.PIPE, text=True)
-    with program:
+    command = [sys.executable, "-m", "cgminer.simulator", *arguments]
+    # What a shell starts in the background ignores Ctrl-C, and so do its children.
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)
+    with program, contextlib.ExitStack() as stack:
+        stack.callback(program.kill)
         assert program.stdout is not None
         assert "5 simulated miners answer" in program.stdout.readline()
         assert MinerClient(Address("127.0.55.5", port)).read_snapshot().snapshot.model
