@@ -52,7 +52,8 @@ def _number_in_text(text: str) -> float | None:
 
 
 def _grouped(text: str) -> float | None:
-    return float(text.replace(",", "")) if _GROUPED.fullmatch(text.strip()) else None
+    stripped = text.strip()  # more than `float` takes for white space
+    return float(stripped.replace(",", "")) if _GROUPED.fullmatch(stripped) else None
 
 
 def leading_number(value: Any) -> float | None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import fuzz_replies
+from cgminer import plausible
 from cgminer.errors import MinerError
 from cgminer.parsers import parse_snapshot, wanted_commands
 from cgminer.snapshot import Snapshot
@@ -32,6 +33,7 @@ TEXTS = (
     "nan",
     "",
     "13,500.00",
+    "13,500.00\x1d",
     "  6.0 ",
     " ooo xxo",
     "MM ID0",
@@ -135,3 +137,8 @@ def test_five_thousand_mutated_replies_keep_to_the_error_tree_and_the_time_limit
 def test_reply_made_to_be_expensive_is_not(document: bytes) -> None:
     sample = fuzz_replies.Sample("none", "stats", document)
     assert fuzz_replies.cost_of(document, sample, {}) <= fuzz_replies.LIMIT_MS
+
+
+@pytest.mark.parametrize("space", ["\x1d", "\x85", "\u2003"])
+def test_number_with_thousands_is_read_whatever_white_space_follows(space: str) -> None:
+    assert plausible.number(f"13,500.5{space}") == 13_500.5
