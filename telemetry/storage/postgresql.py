@@ -58,6 +58,7 @@ class PostgresqlStorage:
         names, data = encode(varying, kinds=staging.kinds)
         parameters = {name: as_parameter(value, staging.kinds[name]) for name, value in same.items()}
         parameters |= {"site_id": batch.site_id, "received_at": batch.received_at, "source": batch.source}
+        parameters |= {"first_miner": batch.columns["miner_id"][0], "last_miner": batch.columns["miner_id"][-1]}
         statements = Statements(staging, same=parameters)
         miners = batch.miners
         with connection.cursor() as cursor:
@@ -152,9 +153,11 @@ class Statements:
     def _update(self, table: str, names: Sequence[str], *, which: str) -> str:
         moves = {name: columns.moved(name, new=self.values[name], known=f"known.{name}") for name in names if name != "miner_id"}
         assignments = ", ".join(f"{name} = {value}" for name, value in moves.items())
+        # Said twice whose rows these are, or all sites' rows would be read to find those of one.
         return (
             f"UPDATE {table} AS known SET {assignments} FROM {self.table} AS s"
             f" WHERE {self.values[which]} AND known.miner_id = s.miner_id AND known.timestamp < {self.values['timestamp']}"
+            " AND known.miner_id BETWEEN %(first_miner)s AND %(last_miner)s"
         )
 
     def _insert(self, table: str, names: Sequence[str], *, which: str) -> str:
