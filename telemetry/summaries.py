@@ -29,8 +29,9 @@ _MINERS = """
     LIMIT 1000000000"""
 
 # Without it PostgreSQL reads the live rows of all sites. `+ 0` keeps it from looking for the first one in the order of keys.
-_WITHIN = """ AND live.miner_id BETWEEN
-        (SELECT min(id + 0) FROM miners_miner WHERE site_id = %(site)s) AND (SELECT max(id + 0) FROM miners_miner WHERE site_id = %(site)s)"""
+_WITHIN = """
+        AND live.miner_id >= (SELECT min(id + 0) FROM miners_miner WHERE site_id = %(site)s)
+        AND live.miner_id <= (SELECT max(id + 0) FROM miners_miner WHERE site_id = %(site)s)"""
 
 _SUMMARY = """
     SELECT %(site)s AS site_id, count(*) AS miners_total,
