@@ -282,6 +282,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "HashInsight",
     "SITE_SUBHEADER": _("Mining operations"),
     "SITE_SYMBOL": "hive",
+    "SITE_URL": None,  # the console is all there is to return to
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
