@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 
 from django.conf import settings
 
@@ -17,16 +15,6 @@ from resilience.bulkheads import COLLECTION, bulkhead
 
 PROBE_WITHIN_S = 5.0
 """Longer nobody waits before a page; the poller has more patience."""
-_SECRETS = re.compile(r"(\"?\b(?:pass|passwd|password|pwd|token)\w*\"?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|[^,|}\s]+)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """One reply as it came, by the command as it was sent; bytes that are no text are escaped, passwords are blacked out."""
-
-    command: str
-    size_bytes: int
-    text: str
 
 
 def client_for(address: Address, *, attempts: int) -> MinerClient:
@@ -50,12 +38,3 @@ def probe_within(address: Address, *, seconds: float = PROBE_WITHIN_S) -> Answer
 
 def _asked(address: Address) -> Answer:
     return client_for(within_reach(address), attempts=1).read_snapshot()
-
-
-def heard(answer: Answer) -> list[Heard]:
-    return [Heard(command=command, size_bytes=len(raw), text=readable(raw)) for command, raw in answer.raw.items()]
-
-
-def readable(raw: bytes) -> str:
-    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
-    return _SECRETS.sub(r"\1***", text)

@@ -16,11 +16,11 @@ from functools import lru_cache, partial
 from typing import Any
 
 from cgminer import faults, wire
-from cgminer.errors import MinerError, MinerNameError, MinerReplyError, MinerTimeout
+from cgminer.errors import MinerError, MinerNameError, MinerReplyError, MinerTimeout, UnsupportedCommand
 from cgminer.poll.exchange import OutOfSocketsError
 from cgminer.poll.garbage import rare_collections
 from cgminer.poll.names import Resolver
-from cgminer.poll.policy import Outcome, RoundPolicy, Target
+from cgminer.poll.policy import MOST_RAW_BYTES, Outcome, RoundPolicy, Target
 from cgminer.poll.readiness import Readiness, readiness
 from cgminer.poll.turn import Turn, TurnExchange
 from cgminer.reading import Answer, Dialogue, Reply
@@ -369,4 +369,13 @@ def _outcome(turn: Turn, answer: Answer | None, error: MinerError | None, *, cut
         joined=answer.joined if answer else turn.target.joined,
         cut_off=cut_off,
         finished_at=datetime.now(UTC),
+        raw=_cut(turn.raw) if turn.target.keep_raw or isinstance(error, (MinerReplyError, UnsupportedCommand)) else None,
     )
+
+
+def _cut(raw: dict[str, bytes]) -> dict[str, bytes]:
+    room, kept = MOST_RAW_BYTES, {}
+    for command, reply in raw.items():
+        kept[command] = reply[:room]
+        room -= len(kept[command])
+    return kept

@@ -16,13 +16,27 @@ class Turn:
     Between two attempts it is resting. `ears` are requests that were not answered in time and still wait, while the miner is asked again.
     """
 
-    __slots__ = ("attempts", "dialogue", "ears", "endpoint", "exchange", "is_opening", "is_resting", "last_error", "target", "timeouts")
+    __slots__ = (
+        "attempts",
+        "dialogue",
+        "ears",
+        "endpoint",
+        "exchange",
+        "is_opening",
+        "is_resting",
+        "last_error",
+        "raw",
+        "target",
+        "timeouts",
+    )
 
     def __init__(self, target: Target, timeouts: Timeouts) -> None:
         self.target = target
         self.timeouts = timeouts
         self.attempts = 0
-        self.dialogue = read_miner(joined=target.joined)
+        self.raw: dict[str, bytes] = {}
+        """What was received, by the command as it was sent, in whichever attempt."""
+        self.dialogue = read_miner(joined=target.joined, raw=self.raw)
         self.exchange: TurnExchange | None = None
         self.ears: list[TurnExchange] = []
         self.last_error: MinerError | None = None
@@ -44,7 +58,7 @@ class Turn:
         """The attempt failed; the next one starts from the beginning."""
         self.is_resting = True
         self.is_opening = True
-        self.dialogue = read_miner(joined=self.target.joined)
+        self.dialogue = read_miner(joined=self.target.joined, raw=self.raw)
 
     def postpone(self) -> None:
         """The attempt was broken off for want of a socket, which is not the miner's fault."""
