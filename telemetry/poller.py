@@ -39,7 +39,7 @@ from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
 from telemetry.poll_report import PollReport
 from telemetry.poll_state import Change, Memory, store_changes, tell_of_offline
 from telemetry.polled import UNREADABLE, reading_of
-from telemetry.raw_replies import keep_this_round, store_replies
+from telemetry.raw_replies import NEW_AT_ONCE, keep_this_round, store_replies
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,8 @@ class _PollRound:
 
     def _target(self, miner: _Polled) -> Target:
         memory = miner.memory
-        keep = memory.joined is None or keep_this_round(miner.pk, self.number, self.site.interval_seconds)
+        is_new = memory.joined is None and len(self.miners) <= NEW_AT_ONCE
+        keep = is_new or keep_this_round(miner.pk, self.number, self.site.interval_seconds)
         return Target(key=miner.pk, address=miner.address, joined=memory.joined, failures=memory.failures, keep_raw=keep)
 
     def _log(self) -> None:

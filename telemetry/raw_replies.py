@@ -1,6 +1,6 @@
 """Replies of miners word for word: made fit to be read, and the last one of each miner kept.
 
-They are many times the size of a reading, so the poller keeps one of a miner every few hours, a few miners each round, and each that
+They are many times the size of a reading, so the poller keeps one of a miner an hour, a few miners each round, and each that
 could not be read: that is the one somebody will want to see.
 """
 
@@ -17,7 +17,9 @@ from cgminer.poll import Outcome
 from miners.models import Miner
 from telemetry.models import MinerRawReply
 
-KEEP_EVERY_S = 6 * 3600
+KEEP_EVERY_S = 3600
+NEW_AT_ONCE = 500
+"""A round with so few miners keeps what each of the new ones said; in a larger one that would cost as much as reading them."""
 _SECRET_WORDS = ("pass", "pwd", "token", "secret", "key")
 # Words are short: without a bound, a reply made for it could keep this busy for minutes.
 _SECRETS = re.compile(
@@ -58,7 +60,7 @@ def _blacked_out(found: re.Match[str]) -> str:
 
 
 def keep_this_round(miner_pk: int, round_number: int, interval_s: int) -> bool:
-    """Whether it is this miner's turn: each has one in six hours, and each round about as many as any other."""
+    """Whether it is this miner's turn: each has one an hour, and each round about as many as any other."""
     return (miner_pk + round_number) % max(1, KEEP_EVERY_S // interval_s) == 0
 
 

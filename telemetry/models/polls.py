@@ -28,7 +28,7 @@ class MinerPollState(models.Model):
 
 
 class MinerRawReply(models.Model):
-    """What one miner last sent word for word, as far as it was kept: every few hours, and whenever it could not be read.
+    """What one miner last sent word for word, as far as it was kept: once an hour, and whenever it could not be read.
 
     Passwords and keys are blacked out before it comes here.
     """

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from cgminer.simulator import MinerSpec, SimulatedFleet
+from cgminer.simulator import MinerSpec, SimulatedFleet, build_fleet
 from miners.models import Miner
 from telemetry.models import MinerRawReply
 from telemetry.poller import poll_site
 from telemetry.raw_replies import KEEP_EVERY_S, keep_this_round, unpacked
 from tests.cgminer.strange_servers import StrangeServer, answers
 from tests.makers import NOON, make_miner, make_site
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 A_ROUND = timedelta(minutes=1)
@@ -23,7 +23,7 @@ def healthy(address: str) -> MinerSpec:
     return MinerSpec(miner_id="m1", host=address, port=free_port(), seed=1)
 
 
-def test_first_reply_is_kept_and_then_one_in_six_hours() -> None:
+def test_first_reply_is_kept_and_then_one_an_hour() -> None:
     site, spec = make_site(), healthy("127.9.8.1")
     miner = make_miner(site, ip_address=spec.host, port=spec.port)
     moments = []
@@ -38,8 +38,27 @@ def test_first_reply_is_kept_and_then_one_in_six_hours() -> None:
 
 
 def test_turns_are_spread_evenly_over_the_rounds() -> None:
-    kept = [sum(keep_this_round(pk, number, 60) for pk in range(3_600)) for number in range(360)]
-    assert set(kept) == {10}
+    kept = [sum(keep_this_round(pk, number, 60) for pk in range(3_600)) for number in range(60)]
+    assert set(kept) == {60}
+
+
+def test_first_round_of_many_keeps_no_more_than_any_other(monkeypatch) -> None:
+    monkeypatch.setattr("telemetry.poller.NEW_AT_ONCE", 1)
+    site, specs = make_site(), build_fleet(3, first_address="127.9.8.11", port=free_port())
+    for spec in specs:
+        make_miner(site, spec.miner_id, ip_address=spec.host, port=spec.port)
+    moment = next(at for at in (NOON + number * A_ROUND for number in range(60)) if not any(_is_its_turn(pk, at) for pk in _pks()))
+    with SimulatedFleet(specs):
+        poll_site(site, now=moment)
+    assert not MinerRawReply.objects.exists()
+
+
+def _pks() -> list[int]:
+    return list(Miner.objects.values_list("pk", flat=True))
+
+
+def _is_its_turn(pk: int, at: datetime) -> bool:
+    return keep_this_round(pk, int(at.timestamp()) // 60, 60)
 
 
 def test_each_reply_that_cannot_be_read_is_kept_with_the_reason() -> None:
