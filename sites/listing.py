@@ -18,6 +18,8 @@ from unfold.admin import ModelAdmin, checkbox
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from sites.exports import ListExport
+
 COUNT_AT_MOST = 10_000
 KEY_MARK = "key-of-the-row"
 
@@ -73,7 +75,7 @@ class LargeChangeList(ChangeList):
             self.full_result_count = self.result_count  # the header offers to show all of what nothing narrows otherwise
 
 
-class LargeList:
+class LargeList(ListExport):
     """Mixed into the admin of a table that grows."""
 
     show_full_result_count = False
