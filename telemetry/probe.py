@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 
 from cgminer.address import Address
 from cgminer.client import MinerClient, RetryPolicy, Timeouts
-from cgminer.errors import MinerTimeout
+from cgminer.errors import MinerTimeout, PortClosed
+from cgminer.protocols import elsewhere
 from cgminer.reading import Answer
 from miners.reach import within_reach
 from resilience.bulkheads import COLLECTION, bulkhead
@@ -18,6 +19,7 @@ from resilience.bulkheads import COLLECTION, bulkhead
 PROBE_WITHIN_S = 5.0
 """Longer nobody waits before a page; the poller has more patience."""
 _SECRETS = re.compile(r"(\"?\b(?:pass|passwd|password|pwd|token)\w*\"?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|[^,|}\s]+)", re.IGNORECASE)
+_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,21 @@ def probe_within(address: Address, *, seconds: float = PROBE_WITHIN_S) -> Answer
 
 
 def _asked(address: Address) -> Answer:
-    return client_for(within_reach(address), attempts=1).read_snapshot()
+    client = client_for(within_reach(address), attempts=1)
+    try:
+        return client.read_snapshot()
+    except PortClosed:
+        other = elsewhere(client.address)
+        if other is None:
+            raise
+        return _at_the_other_port(client, other)
+
+
+def _at_the_other_port(client: MinerClient, other: Address) -> Answer:
+    try:
+        return replace(client, address=other).read_snapshot()
+    except PortClosed as error:
+        raise PortClosed(f"{client.address}: refused the connection, and so did port {other.port}; is the miner up?") from error
 
 
 def heard(answer: Answer) -> list[Heard]:
@@ -58,4 +74,5 @@ def heard(answer: Answer) -> list[Heard]:
 
 def readable(raw: bytes) -> str:
     text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    text = _CONTROLS.sub(lambda letter: f"\\x{ord(letter[0]):02x}", text)
     return _SECRETS.sub(r"\1***", text)

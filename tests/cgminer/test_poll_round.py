@@ -17,7 +17,7 @@ import pytest
 
 from cgminer.address import Address
 from cgminer.client import RetryPolicy, Timeouts
-from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout
+from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout, PortClosed
 from cgminer.poll import Outcome, RoundPolicy, Target, poll_in_batches, poll_round
 from cgminer.poll.garbage import rare_collections
 from cgminer.poll.readiness import EpollReadiness, Readiness, SelectorReadiness
@@ -72,7 +72,7 @@ def poll_one(address: Address, *, policy: RoundPolicy = QUICK, failures: int = 0
 def test_every_miner_has_one_outcome_that_fits_its_state(fleet: SimulatedFleet) -> None:
     outcomes = {outcome.target.key: outcome for outcome in poll_round(map(target, fleet.specs), policy=QUICK)}
     assert len(outcomes) == 60
-    expected = {State.DEAD: MinerTimeout, State.REFUSED: MinerConnectionError, State.DENIED: MinerAccessDenied}
+    expected = {State.DEAD: MinerTimeout, State.REFUSED: PortClosed, State.DENIED: MinerAccessDenied}
     for spec in fleet.specs:
         outcome = outcomes[spec.miner_id]
         assert type(outcome.error) is expected.get(spec.state, type(None))
