@@ -16,7 +16,7 @@ from cgminer.reading import Dialogue
 
 
 class ReadMiner(Protocol):
-    def __call__(self, *, joined: bool | None = None) -> Dialogue: ...
+    def __call__(self, *, joined: bool | None = None, raw: dict[str, bytes] | None = None) -> Dialogue: ...
 
 
 class MinerProtocol(NamedTuple):

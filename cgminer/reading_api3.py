@@ -17,12 +17,13 @@ PARTS: Final = ("summary", "pools", "edevs")
 ALL_PARTS: Final = f"{STATUS} {'+'.join(PARTS)}"
 
 
-def read_miner(*, joined: bool | None = None) -> Dialogue:
+def read_miner(*, joined: bool | None = None, raw: dict[str, bytes] | None = None) -> Dialogue:
     """Two requests, or four where the parts of the status must be asked for one by one (`joined` False).
 
-    Raises MinerReplyError when nothing readable came, and passes on what the carrier threw when the miner did not answer.
+    Replies as received are put into `raw`. Raises MinerReplyError when nothing readable came, and passes on what the carrier threw when the
+    miner did not answer.
     """
-    heard = _Heard()
+    heard = _Heard({} if raw is None else raw)
     yield from _ask(INFO, heard)
     if joined is not False:
         joined = yield from _ask(ALL_PARTS, heard)
@@ -39,9 +40,9 @@ def read_miner(*, joined: bool | None = None) -> Dialogue:
 class _Heard:
     __slots__ = ("failure", "latency_ms", "raw", "replies")
 
-    def __init__(self) -> None:
+    def __init__(self, raw: dict[str, bytes]) -> None:
         self.replies: dict[str, dict[str, Any]] = {}
-        self.raw: dict[str, bytes] = {}
+        self.raw = raw
         self.latency_ms: float | None = None
         self.failure: MinerError | None = None
 

@@ -43,6 +43,7 @@ SECRET_KEY = SECRET_KEY or "for-development-only-" + "0" * 32
 # With an empty list Django answers loopback names only while DEBUG is on.
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_FAILURE_VIEW = "hashinsight.unavailable.form_refused"
 
 INSTALLED_APPS = [
     "hashinsight",  # first: its commands and templates replace those of the packages below
@@ -281,6 +282,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "HashInsight",
     "SITE_SUBHEADER": _("Mining operations"),
     "SITE_SYMBOL": "hive",
+    "SITE_URL": None,  # the console is all there is to return to
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -39,6 +39,7 @@ from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
 from telemetry.poll_report import PollReport
 from telemetry.poll_state import Change, Memory, store_changes, tell_of_offline
 from telemetry.polled import UNREADABLE, reading_of
+from telemetry.raw_replies import NEW_AT_ONCE, keep_this_round, store_replies
 
 log = structlog.get_logger(__name__)
 
@@ -86,14 +87,14 @@ class _PollRound:
         self.report = PollReport(site_id=site.code, shard=str(shard), started_at=now)
         self.begun = time.monotonic()
         inventory = _inventory(site, shard)
-        number = round_number(now, site.interval_seconds)
+        self.number = number = round_number(now, site.interval_seconds)
         self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number)}
         self.report.skipped = len(inventory) - len(self.miners)
         self.matcher: ModelMatcher | None = None
 
     def run(self) -> PollReport:
         report = self.report
-        with _polling([_target(miner) for miner in self.miners.values()]) as mailbox:
+        with _polling([self._target(miner) for miner in self.miners.values()]) as mailbox:
             for outcomes in mailbox.batches(enough=BATCH, within_s=FLUSH_S):
                 self._store([outcome for outcome in outcomes if not outcome.cut_off])
                 if self._elapsed_ms() > (settings.POLL_DEADLINE_S + STORE_GRACE_S) * 1000:
@@ -102,6 +103,12 @@ class _PollRound:
         report.duration_ms = self._elapsed_ms()
         self._log()
         return report
+
+    def _target(self, miner: _Polled) -> Target:
+        memory = miner.memory
+        is_new = memory.joined is None and len(self.miners) <= NEW_AT_ONCE
+        keep = is_new or keep_this_round(miner.pk, self.number, self.site.interval_seconds)
+        return Target(key=miner.pk, address=miner.address, joined=memory.joined, failures=memory.failures, keep_raw=keep)
 
     def _log(self) -> None:
         report = self.report
@@ -136,6 +143,7 @@ class _PollRound:
         changes = [change for outcome in outcomes if (change := self._change(outcome))]
         store_changes(changes)
         tell_of_offline(changes, site_code=self.site.code)
+        store_replies(outcomes)
         self._complete_inventory(outcomes)
         self._count(outcomes)
 
@@ -228,10 +236,6 @@ def _inventory(site: Site, shard: Shard) -> list[_Polled]:
         )
         for pk, miner_id, host, port, model_id, serial, mac, failures, error_type, error_message, success_at, joined in rows.iterator()
     ]
-
-
-def _target(miner: _Polled) -> Target:
-    return Target(key=miner.pk, address=miner.address, joined=miner.memory.joined, failures=miner.memory.failures)
 
 
 def round_policy() -> RoundPolicy:

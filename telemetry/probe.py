@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from django.conf import settings
 
@@ -18,17 +17,6 @@ from resilience.bulkheads import COLLECTION, bulkhead
 
 PROBE_WITHIN_S = 5.0
 """Longer nobody waits before a page; the poller has more patience."""
-_SECRETS = re.compile(r"(\"?\b(?:pass|passwd|password|pwd|token)\w*\"?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|[^,|}\s]+)", re.IGNORECASE)
-_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """One reply as it came, by the command as it was sent; bytes that are no text are escaped, passwords are blacked out."""
-
-    command: str
-    size_bytes: int
-    text: str
 
 
 def client_for(address: Address, *, attempts: int) -> MinerClient:
@@ -66,13 +54,3 @@ def _at_the_other_port(client: MinerClient, other: Address) -> Answer:
         return replace(client, address=other).read_snapshot()
     except PortClosed as error:
         raise PortClosed(f"{client.address}: refused the connection, and so did port {other.port}; is the miner up?") from error
-
-
-def heard(answer: Answer) -> list[Heard]:
-    return [Heard(command=command, size_bytes=len(raw), text=readable(raw)) for command, raw in answer.raw.items()]
-
-
-def readable(raw: bytes) -> str:
-    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
-    text = _CONTROLS.sub(lambda letter: f"\\x{ord(letter[0]):02x}", text)
-    return _SECRETS.sub(r"\1***", text)

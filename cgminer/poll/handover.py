@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from cgminer.errors import MinerError
-from cgminer.poll.policy import Outcome
+from cgminer.errors import MinerError, MinerReplyError, UnsupportedCommand
+from cgminer.poll.policy import MOST_RAW_BYTES, Outcome
 from cgminer.poll.turn import Turn
 from cgminer.reading import Answer
 
@@ -53,4 +53,13 @@ def _outcome(turn: Turn, answer: Answer | None, error: MinerError | None, *, cut
         found_at=turn.address if answer and turn.is_elsewhere else None,
         cut_off=cut_off,
         finished_at=datetime.now(UTC),
+        raw=_cut(turn.raw) if turn.target.keep_raw or isinstance(error, (MinerReplyError, UnsupportedCommand)) else None,
     )
+
+
+def _cut(raw: dict[str, bytes]) -> dict[str, bytes]:
+    room, kept = MOST_RAW_BYTES, {}
+    for command, reply in raw.items():
+        kept[command] = reply[:room]
+        room -= len(kept[command])
+    return kept

@@ -27,6 +27,7 @@ class Turn:
         "is_resting",
         "last_error",
         "protocol",
+        "raw",
         "target",
         "timeouts",
         "wants_socket",
@@ -38,7 +39,9 @@ class Turn:
         self.attempts = 0
         self.address = target.address
         self.protocol = protocol_at(target.address.port)
-        self.dialogue = self.protocol.read_miner(joined=target.joined)
+        self.raw: dict[str, bytes] = {}
+        """What was received, by the command as it was sent, in whichever attempt."""
+        self.dialogue = self.protocol.read_miner(joined=target.joined, raw=self.raw)
         self.exchange: TurnExchange | None = None
         self.ears: list[TurnExchange] = []
         self.last_error: MinerError | None = None
@@ -68,7 +71,7 @@ class Turn:
         self.is_resting = True
         self.is_opening = True
         self.wants_socket = False
-        self.dialogue = self.protocol.read_miner(joined=None if self.is_elsewhere else self.target.joined)
+        self.dialogue = self.protocol.read_miner(joined=None if self.is_elsewhere else self.target.joined, raw=self.raw)
 
     def turn_elsewhere(self) -> None:
         """Nothing listens where it was asked: the next attempt goes to the machine's other port, or back from there. Before `rest`."""

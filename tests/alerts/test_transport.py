@@ -14,7 +14,7 @@ from alerts.egress import AddressRefused, Guard, guarded
 from alerts.models import ChannelKind
 from alerts.transport import AddressUnusable, Message, SendFailed
 from tests.alerts.inboxes import MailServer, WebhookServer
-from tests.servers import free_port
+from tests.ports import free_port
 
 MESSAGE = Message(title="North: 24 miners offline", body="Rack A/R07\nhttps://farm.example/admin/", level="critical", alerts=[{"id": 7}])
 

@@ -137,12 +137,6 @@ def port_without_listener() -> Iterator[Address]:
         yield Address(*holder.getsockname())
 
 
-def free_port(address: str = "127.0.50.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():

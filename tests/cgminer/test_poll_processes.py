@@ -17,7 +17,8 @@ from cgminer.errors import MinerTimeout
 from cgminer.poll import RoundPolicy, Target, poll_round
 from cgminer.poll.processes import PollingProcessError
 from cgminer.simulator import MinerSpec, SimulatedFleet, State, build_fleet
-from tests.cgminer.strange_servers import StrangeServer, free_port, stays_silent, wait_until
+from tests.cgminer.strange_servers import StrangeServer, stays_silent, wait_until
+from tests.ports import free_port
 
 POLICY = RoundPolicy(timeouts=Timeouts(receive_s=0.5), retries=RetryPolicy(attempts=1), deadline_s=15)
 

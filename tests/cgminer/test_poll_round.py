@@ -32,13 +32,13 @@ from tests.cgminer.strange_servers import (
     answers_and_stays,
     answers_late,
     drips,
-    free_port,
     hangs_up,
     never_ends,
     port_without_listener,
     resets,
     stays_silent,
 )
+from tests.ports import free_port
 from tests.servers import wait_until
 
 QUICK = RoundPolicy(

@@ -33,13 +33,18 @@ FAULTS = (
     "redirect",
     "noise",  # no HTTP at all
 )
+NOTHING_ARRIVES = tuple(fault for fault in FAULTS if fault not in ("delay", "cut answer", "lose answer", "swallow"))
+"""After none of these has the server stored what was sent."""
 
 
 class FaultProxy:
     """Listens on loopback inside a `with`. `badness` is the share of requests that something happens to, 0 to 1."""
 
-    def __init__(self, server_port: int, *, seed: int, badness: float = 0.6, patience_s: float = 2.0) -> None:
+    def __init__(
+        self, server_port: int, *, seed: int, badness: float = 0.6, patience_s: float = 2.0, faults: tuple[str, ...] = FAULTS
+    ) -> None:
         self.badness = badness
+        self._faults = faults
         self.happened: Counter[str] = Counter()
         self._server_port = server_port
         self._patience_s = patience_s
@@ -83,7 +88,7 @@ class FaultProxy:
         with self._drawing:
             fault = "pass"
             if self._chance.random() < self.badness:
-                self._deck = self._deck or self._chance.sample(FAULTS, len(FAULTS))
+                self._deck = self._deck or self._chance.sample(self._faults, len(self._faults))
                 fault = self._deck.pop()
             self.happened[fault] += 1
             return fault, self._chance.random()

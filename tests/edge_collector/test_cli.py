@@ -15,11 +15,11 @@ from edge_collector.agent import SPOOL_FILE
 from edge_collector.config import load
 from edge_collector.wizard import Asker, init
 from sites.models import CollectorKey
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import KEY, make_config, make_spool, put_round, write_config
 from tests.edge_collector.odd_server import OddServer
 from tests.edge_collector.test_server import running
 from tests.makers import make_site
+from tests.ports import free_port
 from tests.servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def specs():
-    port = free_port("127.0.76.1")
+    port = free_port()
     return [MinerSpec(miner_id=f"m{number}", host=f"127.0.76.{number}", port=port, seed=number) for number in range(1, 6)]
 
 

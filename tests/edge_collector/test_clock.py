@@ -9,6 +9,9 @@ import time
 
 from edge_collector.clock import RoundClock, run_rounds
 
+A_MICROSECOND = 1e-6
+"""What subtracting the times of a clock that counts from the machine's start may cost."""
+
 
 def starts(seed, count=2_000, *, late=0.0):
     """The moments a clock of 60 s ± 10 s gives when each round takes `late` seconds, counted from its making."""
@@ -39,7 +42,7 @@ def test_first_round_is_soon_and_collectors_do_not_ask_together():
 
 def test_round_that_takes_too_long_costs_the_next_ones_and_nothing_piles_up():
     found, clock = starts(2, 200, late=130)
-    assert min(after - before for before, after in itertools.pairwise(found)) >= 130
+    assert min(after - before for before, after in itertools.pairwise(found)) >= 130 - A_MICROSECOND
     assert clock.skipped > 200
 
 

@@ -13,7 +13,7 @@ from sites.keys import ask_for_replacement
 from sites.models import Collector, CollectorEvent, CollectorKey
 from telemetry import sequence_gaps
 from telemetry.models import CollectorSequence, CollectorUploadLog, TelemetryGap
-from tests.edge_collector.fault_proxy import FaultProxy
+from tests.edge_collector.fault_proxy import NOTHING_ARRIVES, FaultProxy
 from tests.edge_collector.program import (
     answered,
     assert_history_is_what_was_answered,
@@ -69,7 +69,7 @@ def test_key_is_replaced_while_readings_go_on(site, web, fleet, program):
 
 
 def test_what_the_spool_had_no_room_for_is_a_gap_with_exactly_these_readings(site, web, fleet, program):
-    with FaultProxy(web.port, seed=1) as proxy:
+    with FaultProxy(web.port, seed=1, faults=NOTHING_ARRIVES) as proxy:
         configure(program, site, url=proxy.url, spool={"max_mb": 0.05})
         proxy.badness = 1.0
         program.start("run")

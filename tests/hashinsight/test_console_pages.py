@@ -88,6 +88,12 @@ def test_fresh_installation_shows_the_first_steps(operator: Client) -> None:
     html = page(operator, "admin:index")
     assert "Add a site" in html
     assert "See the first reading" in html
+    assert reverse("console:import_miners") in html
+
+
+def test_first_steps_are_not_offered_to_who_may_not_take_them(client: Client) -> None:
+    client.force_login(User.objects.create(username="viewer", is_staff=True))
+    assert reverse("admin:sites_site_add") not in page(client, "admin:index")
 
 
 def test_collector_that_stopped_is_called_silent(operator: Client) -> None:

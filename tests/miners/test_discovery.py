@@ -14,7 +14,7 @@ from miners.discovery import Found, UnusableRange, addresses_in, apply_discovery
 from miners.models import Miner
 from sites.models import Site
 from tests.makers import make_live, make_miner, make_miner_model, make_site
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

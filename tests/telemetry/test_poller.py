@@ -24,7 +24,8 @@ from telemetry.models import MinerPollState, MinerTelemetryHistory, MinerTelemet
 from telemetry.poll_plan import Shard
 from telemetry.poller import poll_site
 from tests.makers import NOON, make_miner, make_miner_model, make_site
-from tests.servers import free_port, wait_until
+from tests.ports import free_port
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
