@@ -291,7 +291,6 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [lambda request: static("hashinsight/everywhere.js")],
     "STYLES": [lambda request: static("hashinsight/console.css")],
     "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
-    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "ACCOUNT": {
         "navigation": [
             {"title": _("My account"), "link": reverse_lazy("people:account")},

@@ -54,7 +54,10 @@ class LimitedCountPaginator(Paginator):
         return self.object_list.filter(pk__in=keys)
 
     def _keys(self, start: int, end: int) -> list[Any]:
-        return list(self.object_list.values_list("pk", flat=True)[start:end])
+        try:
+            return list(self.object_list.values_list("pk", flat=True)[start:end])
+        except OverflowError:  # the address names a key larger than SQLite's integers: no row has it
+            return []
 
 
 class AtLeast(int):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path
 
-from hashinsight import dashboard
+from hashinsight import dashboard, search
 from hashinsight.pages import alert, changes, charts, floor, inventory, layout, lists, miner, own, probe, readings, site, timeline
 
 app_name = "console"
@@ -13,6 +13,7 @@ _staff = admin.site.admin_view
 
 urlpatterns = [
     path("overview/", _staff(dashboard.overview_fragment), name="overview"),
+    path("search/", _staff(search.palette), name="palette"),  # in the place of Unfold's
     path("overview/series/", _staff(charts.farm), name="farm_series"),
     path("sites/site/<int:pk>/overview/", _staff(site.overview), name="site"),
     path("sites/site/<int:pk>/overview/live/", _staff(site.live), name="site_live"),
