@@ -70,6 +70,7 @@ class AtLeast(int):
 class LargeChangeList(ChangeList):
     """A list of a LimitedCountPaginator's; where everything fits on one page, that one too is read by its keys."""
 
+    result_count: int
     counts_no_further = False
     """Whether there are COUNT_AT_MOST rows or more: how many is not known."""
 
