@@ -131,8 +131,23 @@ def test_list_counts_what_it_finds(operator: Client) -> None:
 
 def test_list_that_is_not_counted_to_its_end_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "COUNT_AT_MOST", 60)
-    make_miners(make_site(), 60)
-    assert "60 or more" in html_of(operator, "miners_miner")
+    make_miners(make_site(), 130)
+    html = html_of(operator, "miners_miner")
+    assert "60+ miners" in " ".join(html.split())
+    assert "Select all 60+ miners" in html
+    assert "All 60+ selected" in html
+
+
+def test_all_that_match_are_reached_and_counted_however_far_the_list_counts(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "COUNT_AT_MOST", 60)
+    some, other = make_miners(make_site(), 130)[0], make_miners(make_site(), 3)[0]
+    picked = {"action": "send_command", "select_across": "1", "index": "0", "_selected_action": [str(some.pk)]}
+
+    page = operator.post(reverse("admin:miners_miner_changelist") + f"?site={some.site_id}", picked)
+
+    assert page.context["impact"].miners == 130
+    assert "For 130 miners" in page.content.decode()
+    assert str(other.pk) not in page.context["form"].initial["miners"].split(",")
 
 
 def test_list_offers_to_show_all_only_where_something_narrows_it(operator: Client) -> None:
