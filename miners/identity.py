@@ -11,6 +11,7 @@ from miners.models import Miner
 from sites.changes import note_changes
 
 _SEPARATORS = re.compile(r"[\s:.\-]")
+_WITH_PORT = re.compile(r"^(\d+\.\d+\.\d+\.\d+):\d+$")
 _TWELVE_HEX_DIGITS = re.compile(r"[0-9A-F]{12}")
 
 
@@ -20,6 +21,11 @@ def mac_address(text: str) -> str | None:
     if not _TWELVE_HEX_DIGITS.fullmatch(digits) or digits == "0" * 12:
         return None
     return ":".join(digits[start : start + 2] for start in range(0, 12, 2))
+
+
+def without_port(text: str) -> str:
+    """`10.0.3.17` of `10.0.3.17:4028`, the way pages show an address; anything else as it is."""
+    return _WITH_PORT.sub(r"\1", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,6 +298,19 @@ def test_command_palette_finds_miners_of_the_own_sites_only(client: Client, two_
     assert "miner-of-theirs" not in html
 
 
+def test_command_palette_forgets_a_site_that_was_taken_away(client: Client, two_sites: tuple[Site, Site]) -> None:
+    person = viewer(client, two_sites[0])
+    asked = {"s": "MINER-OF", "extended": "1"}
+    assert "miner-of-mine" in person.get(reverse("admin:search"), asked).content.decode()
+    User.objects.get().sites.clear()
+    assert "miner-of-mine" not in person.get(reverse("admin:search"), asked).content.decode()
+
+
+def test_command_palette_answers_whatever_is_typed(operator: Client) -> None:
+    for term in ("", "   ", "\0", "x" * 5_000, "%", "'"):
+        assert operator.get(reverse("admin:search"), {"s": term, "extended": "1", "page": "x"}).status_code == 200
+
+
 # Size
 
 
