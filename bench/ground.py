@@ -82,6 +82,14 @@ def set_up_django() -> None:
     gc.set_threshold(50_000)
 
 
+def analyze() -> None:
+    """What autovacuum does within a minute of the first rows; before that, PostgreSQL plans for tables of a handful."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
 def record(number: int, at: datetime, chance: random.Random) -> dict[str, Any]:
     """One full record of the collector contract, 28 fields with boards, chips and fans."""
     rate = 95_000 + chance.random() * 4_000

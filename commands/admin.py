@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils import timezone
@@ -73,7 +73,11 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
     ]
     readonly_fields = [name for _title, options in fieldsets for name in options["fields"]]
     inlines = [CommandEventInline]
-    actions = ["cancel", "as_csv"]
+    actions = ["cancel"]
+    export_columns: ClassVar[list[str]] = [
+        *("command_id", "site__code", "miner__miner_id", "command", "status", "result_message", "verification"),
+        *("created_at", "sent_at", "finished_at", "verified_at", "requested_by__username", "reason"),
+    ]
     search_fields = ["^miner__miner_id", "=command_id", "=requested_by__username"]
     date_hierarchy = "created_at"
     change_form_outer_before_template = "commands/command_head.html"
@@ -114,10 +118,6 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return bool(allowed_commands(request.user))
-
-    @admin.action(description=_("Export the selected commands as CSV"))
-    def as_csv(self, request: HttpRequest, queryset: QuerySet[MinerCommand]) -> StreamingHttpResponse:
-        return batch_pages.csv_of(queryset, name=f"commands-{timezone.now():%Y%m%d-%H%M%S}.csv")
 
     @display(
         description=_("status"),

@@ -28,7 +28,8 @@ from miners.models import Miner, MinerState
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-MINERS_AT_MOST = 10_000
+MINERS_AT_MOST = 100_000
+"""More than that are several farms: each site has its own button."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ def order_page(request: HttpRequest, miners: QuerySet[Miner], *, form: OrderForm
     """The page for `miners`, all of which the user sees; at most MINERS_AT_MOST."""
     picked = list(miners.order_by("pk").values_list("pk", flat=True)[: MINERS_AT_MOST + 1])
     if not 0 < len(picked) <= MINERS_AT_MOST:
-        messages.error(request, _("Pick from 1 to %(most)d miners.") % {"most": MINERS_AT_MOST})
+        messages.error(request, _("Pick from 1 to %(most)s miners.") % {"most": f"{MINERS_AT_MOST:,}"})
         return HttpResponseRedirect(reverse("admin:miners_miner_changelist"))
     form = form or OrderForm(
         initial={"miners": ",".join(map(str, picked)), "key": str(uuid.uuid4())},

@@ -34,6 +34,7 @@ from miners.filters import (
 from miners.identity import mac_address, without_port
 from miners.models import SEARCHED_FIELDS, Miner, MinerModel, MinerState, MinerTag
 from resilience.remembered import forget
+from sites.exports import ListExport
 from sites.listing import OverviewChangeList
 from sites.recorded import RecordedAdmin
 from sites.scoping import SiteScopedAdmin, VisibleSiteFilter
@@ -52,7 +53,7 @@ MEASURED_STATES = (MinerState.ONLINE, MinerState.SLEEPING)
 
 
 @admin.register(MinerTag)
-class MinerTagAdmin(ModelAdmin):
+class MinerTagAdmin(ListExport, ModelAdmin):
     search_fields = ["name"]
 
 

@@ -21,7 +21,8 @@ from django.utils.translation import gettext_noop
 
 from cgminer.address import DEFAULT_PORT, Address
 from cgminer.client import RetryPolicy, Timeouts
-from cgminer.poll import RoundPolicy, Target, poll_round
+from cgminer.poll import RoundPolicy, search
+from cgminer.protocols import elsewhere
 from cgminer.snapshot import Snapshot
 from miners.identity import Identity
 from miners.matching import ModelMatcher
@@ -109,9 +110,9 @@ def scan(addresses: Sequence[Address], *, progress: Callable[[int], None] = lamb
         deadline_s=60 + len(addresses) * (CONNECT_S + RECEIVE_S) / MOST_AT_ONCE,
     )
     result = Scan()
-    for outcome in poll_round([Target(key=str(address), address=address) for address in addresses], policy=policy):
+    for outcome in search(addresses, policy=policy):
         if outcome.snapshot is not None:
-            result.found.append(Found(outcome.target.address, outcome.snapshot))
+            result.found.append(Found(outcome.address, outcome.snapshot))
         elif outcome.error is not None:
             result.others[outcome.error.error_type] += 1
             if outcome.error.error_type == "auth":
@@ -196,12 +197,18 @@ class _Planner:
 
     def _place_the_rest(self) -> None:
         for each in self.rest:
-            there = self.by_address.get((each.address.host, each.address.port))
+            there = self._known_at(each.address)
             if there and there.pk not in self.recognised and not _identity(there).contradicts(each.identity):
                 self._record(each, there)
             else:
                 self._add(each)
         self._displace()
+
+    def _known_at(self, address: Address) -> Miner | None:
+        """Also one that is known at the machine's other port, which its new firmware has closed."""
+        other = elsewhere(address)
+        there = self.by_address.get((address.host, address.port))
+        return there or (self.by_address.get((other.host, other.port)) if other else None)
 
     def _record(self, found: Found, miner: Miner) -> None:
         """`miner` is the machine that was found."""
@@ -218,7 +225,7 @@ class _Planner:
 
     def _add(self, found: Found) -> None:
         identity = found.identity
-        where = found.address.host if found.address.port == DEFAULT_PORT else str(found.address)
+        where = found.address.host if elsewhere(found.address) else str(found.address)
         names = (identity.serial_number, identity.mac_address, where, f"{where} found")
         name = next(name[:50] for name in names if name and name[:50] not in self.names)
         self.names.add(name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-import zlib
 from typing import Any, Protocol
 
 import msgspec
 from gunicorn.http.errors import ParseException
+from isal import isal_zlib
 
 CHUNK_BYTES = 65_536
 STEP_BYTES = 1_000_000
@@ -17,6 +17,8 @@ MAX_GZIP_MEMBERS = 100
 LONGEST_INTEGER = 40
 ENCODINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True}
 CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "gbk", "gb2312", "gb18030"})
+
+GZIP_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub takes the class for an instance
 
 
 class BodyRefused(Exception):
@@ -68,7 +70,7 @@ class _Gunzip:
         self.unpacked = bytearray()
         self._limit = limit
         self._members = 1
-        self._inflate = zlib.decompressobj(wbits=31)
+        self._inflate = isal_zlib.decompressobj(wbits=31)
 
     def feed(self, chunk: bytes) -> None:
         while chunk:
@@ -81,7 +83,7 @@ class _Gunzip:
     def _step(self, chunk: bytes) -> int:
         try:
             piece = self._inflate.decompress(chunk, STEP_BYTES)
-        except zlib.error:
+        except GZIP_ERROR:
             raise BodyRefused("The body is not valid gzip.") from None
         self.unpacked += piece
         if len(self.unpacked) > self._limit:
@@ -92,7 +94,7 @@ class _Gunzip:
         chunk = chunk.lstrip(b"\0")  # gzip allows zero padding behind a member
         if chunk:
             self._members += 1
-            self._inflate = zlib.decompressobj(wbits=31)
+            self._inflate = isal_zlib.decompressobj(wbits=31)
         if self._members > MAX_GZIP_MEMBERS:
             raise BodyRefused(f"The body has more than {MAX_GZIP_MEMBERS} gzip members.")
         return chunk

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
 from sites.changes import read_changes
+from sites.exports import ListExport
 from sites.models import Site
 
 CHANGES_PER_PAGE = 50
@@ -21,7 +22,7 @@ NAMED_AT_MOST = 100
 """Of what is to be deleted; all of it is counted."""
 
 
-class RecordedAdmin(ModelAdmin):
+class RecordedAdmin(ListExport, ModelAdmin):
     """Mixed into the admin of a model with `changes = ChangeRecords(...)`."""
 
     def visible_history(self, request: HttpRequest) -> QuerySet[Any]:

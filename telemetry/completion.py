@@ -12,8 +12,8 @@ from typing import Any
 from telemetry.models import MinerTelemetryLive
 from telemetry.readings import Board, Reading
 from telemetry.storage import columns
-from telemetry.storage.base import Columns
 
+Reported = dict[str, Sequence[Any]]
 LARGEST_COUNTER = 2**63 - 1
 LARGEST_LATENCY_MS = 1e9
 LARGEST_EFFICIENCY = 1e6
@@ -38,7 +38,7 @@ _NOT_MEASURED = {"miner_id", "timestamp", "online", "ip_address", "overall_healt
 _MEASURED = tuple(name for name in Reading.__struct_fields__ if name not in _NOT_MEASURED | columns.KEPT_FACTS)
 
 
-def complete(found: Columns) -> None:
+def complete(found: Reported) -> None:
     """Turn what readings report, by column, into what is stored.
 
     A miner that was not reached measured nothing, so an offline reading keeps only who it is and why it failed. Of an online one an
@@ -48,14 +48,17 @@ def complete(found: Columns) -> None:
     _silence_offline(found)
     _drop_impossible(found)
     average = found["hashrate_ghs"]
-    shortest = [last if short is None else short for short, last in zip(found["hashrate_5s_ghs"], average, strict=True)]
+    shortest = found["hashrate_5s_ghs"]
+    if None in shortest:
+        shortest = [last if short is None else short for short, last in zip(shortest, average, strict=True)]
     _forget_zero_power(found, shortest)
-    found["efficiency"] = [value or None for value in found["efficiency"]]
+    if 0.0 in found["efficiency"]:
+        found["efficiency"] = [value or None for value in found["efficiency"]]
     _fill(found, "efficiency", _efficiency, found["power_consumption"], average)
     _fill(found, "boards_total", _count, found["boards"])
     _fill(found, "boards_healthy", _count_healthy, found["boards"])
     boards = found["boards_total"], found["boards_healthy"]
-    _fill(found, "mining_state", _state, shortest, boards[1])
+    _fill_states(found, shortest)
     _fill(found, "overall_health", _health, found["mining_state"], shortest, average, found["hashrate_expected_ghs"], *boards)
     found["fan_speed_avg"] = _averages(found["fan_speeds"])
 
@@ -66,7 +69,7 @@ def _averages(lists: Sequence[Sequence[int] | None]) -> list[float | None]:
     return [sum(values) / len(values) if values else None for values in lists]
 
 
-def _fill(found: Columns, name: str, derive: Callable[..., Any], *reported: Sequence[Any]) -> None:
+def _fill(found: Reported, name: str, derive: Callable[..., Any], *reported: Sequence[Any]) -> None:
     """Where `name` was not reported, what `derive` makes of the same reading's `reported` values."""
     known = found[name]
     if None in known:
@@ -74,16 +77,25 @@ def _fill(found: Columns, name: str, derive: Callable[..., Any], *reported: Sequ
         found[name] = [derive(*each) if value is None else value for value, each in zip(known, facts, strict=True)]
 
 
-def _tidy_texts(found: Columns) -> None:
+def _fill_states(found: Reported, shortest: Sequence[float | None]) -> None:
+    known = found["mining_state"]
+    if all(shortest) and not any(known):  # most agents report none, and most miners mine
+        found["mining_state"] = ["mining"] * len(known)
+    else:
+        _fill(found, "mining_state", _state, shortest, found["boards_healthy"])
+
+
+def _tidy_texts(found: Reported) -> None:
     """PostgreSQL stores no NUL and no lone surrogate, and one of them would cost the whole batch; neither is printable."""
     for name, limit in _TEXTS:
-        tidied = {text: _tidied(text, limit) for text in set(found[name]) if text is not None and not _is_tidy(text, limit)}
-        if tidied:
-            found[name] = [tidied.get(text, text) for text in found[name]]
+        texts = set(found[name]) - {None}
+        if texts and not _are_tidy(texts, limit):
+            tidied = {text: _tidied(text, limit) for text in texts}
+            found[name] = [tidied.get(text) for text in found[name]]
 
 
-def _is_tidy(text: str, limit: int) -> bool:
-    return 0 < len(text) <= limit and text.isprintable()
+def _are_tidy(texts: set[str], limit: int) -> bool:
+    return "" not in texts and len(max(texts, key=len)) <= limit and "".join(texts).isprintable()
 
 
 def _tidied(text: str, limit: int) -> str | None:
@@ -91,7 +103,7 @@ def _tidied(text: str, limit: int) -> str | None:
     return storable[:limit] or None
 
 
-def _silence_offline(found: Columns) -> None:
+def _silence_offline(found: Reported) -> None:
     online = found["online"]
     if all(online):
         return
@@ -101,7 +113,7 @@ def _silence_offline(found: Columns) -> None:
     found["overall_health"] = [value if is_online else "offline" for value, is_online in zip(health, online, strict=True)]
 
 
-def _drop_impossible(found: Columns) -> None:
+def _drop_impossible(found: Reported) -> None:
     """Forget numbers no column can hold: counters of 64 bits and more, latencies of weeks."""
     for name, limit in _LIMITS:
         values = list(filter(None, found[name]))
@@ -109,7 +121,7 @@ def _drop_impossible(found: Columns) -> None:
             found[name] = [value if value is not None and 0 <= value <= limit else None for value in found[name]]
 
 
-def _forget_zero_power(found: Columns, shortest: Sequence[float | None]) -> None:
+def _forget_zero_power(found: Reported, shortest: Sequence[float | None]) -> None:
     power = found["power_consumption"]
     if 0.0 in power:
         rates = zip(shortest, found["hashrate_ghs"], strict=True)

@@ -24,7 +24,7 @@ from cgminer.client import RetryPolicy, Timeouts
 from cgminer.poll import Outcome, RoundPolicy, Target, due_this_round
 from cgminer.poll.mailbox import Mailbox
 from cgminer.poll.round import Round
-from miners.identity import Identity, fill_identities
+from miners.identity import Identity, fill_identities, follow_ports
 from miners.matching import ModelMatcher, assign_models
 from miners.models import Miner
 from resilience import failures
@@ -165,9 +165,10 @@ class _PollRound:
         return None if after == miner.memory else Change(miner.pk, miner.miner_id, before=miner.memory, after=after)
 
     def _complete_inventory(self, outcomes: list[Outcome]) -> None:
-        """Learn what the inventory does not know yet: the model, the serial number, the MAC address."""
+        """Learn what the inventory does not know yet: the model, the serial number, the MAC address, the port of a new firmware."""
         reported: dict[int, str] = {}
         identities: dict[int, Identity] = {}
+        ports: dict[int, int] = {}
         for outcome in outcomes:
             snapshot = outcome.snapshot
             if snapshot is None:
@@ -178,10 +179,14 @@ class _PollRound:
             learnt = miner.identity.completed(serial_number=snapshot.serial_number, mac_address=snapshot.mac_address)
             if learnt != miner.identity:
                 identities[miner.pk] = learnt
+            if outcome.found_at:
+                ports[miner.pk] = outcome.found_at.port
         if reported:
             self.matcher = self.matcher or ModelMatcher.from_catalogue()
             assign_models(reported, matcher=self.matcher)
         fill_identities(identities)
+        if ports:
+            follow_ports(ports)
 
     def _count(self, outcomes: list[Outcome]) -> None:
         report = self.report

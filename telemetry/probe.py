@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 
 from django.conf import settings
 
 from cgminer.address import Address
 from cgminer.client import MinerClient, RetryPolicy, Timeouts
-from cgminer.errors import MinerTimeout
+from cgminer.errors import MinerTimeout, PortClosed
+from cgminer.protocols import elsewhere
 from cgminer.reading import Answer
 from miners.reach import within_reach
 from resilience.bulkheads import COLLECTION, bulkhead
@@ -37,4 +39,18 @@ def probe_within(address: Address, *, seconds: float = PROBE_WITHIN_S) -> Answer
 
 
 def _asked(address: Address) -> Answer:
-    return client_for(within_reach(address), attempts=1).read_snapshot()
+    client = client_for(within_reach(address), attempts=1)
+    try:
+        return client.read_snapshot()
+    except PortClosed:
+        other = elsewhere(client.address)
+        if other is None:
+            raise
+        return _at_the_other_port(client, other)
+
+
+def _at_the_other_port(client: MinerClient, other: Address) -> Answer:
+    try:
+        return replace(client, address=other).read_snapshot()
+    except PortClosed as error:
+        raise PortClosed(f"{client.address}: refused the connection, and so did port {other.port}; is the miner up?") from error

@@ -48,7 +48,9 @@ def heard(raw: Mapping[str, bytes]) -> list[Heard]:
 
 
 def readable(raw: bytes) -> str:
-    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    """The length that stands before a reply of Whatsminer's API 3 is left out."""
+    is_framed = len(raw) > 4 and int.from_bytes(raw[:4], "little") == len(raw) - 4
+    text = (raw[4:] if is_framed else raw).decode("utf-8", "backslashreplace").replace("\0", "\\0")
     plain = text.lower()
     if not any(word in plain for word in _SECRET_WORDS):
         return text

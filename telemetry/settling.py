@@ -20,6 +20,9 @@ EARLIEST_YEAR = 2009
 WARM = 20.0
 """From this chip temperature on, a lone value under 10 in the same list is the number of chips, not a temperature."""
 
+AT_ONCE = 250
+"""So many records fit into a processor's cache."""
+
 HEALTH = frozenset({"healthy", "degraded", "critical", "offline", "unknown"})
 WARNING = "warning"
 """What the first collectors call a degraded miner."""
@@ -28,9 +31,6 @@ MOST_POOLS, MOST_ERROR_CODES, LONGEST_CODE = 20, 100, 100
 LONGEST_POOL_URL, LONGEST_POOL_TEXT = 255, 100
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
-_NAIVE_EPOCH = datetime(1970, 1, 1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def settle(records: Sequence[Record], *, sent_at: datetime) -> dict[int, RecordRefused]:
     """Make each of `records` the reading it means; `sent_at` (aware) is the time of those that have none.
@@ -38,12 +38,14 @@ def settle(records: Sequence[Record], *, sent_at: datetime) -> dict[int, RecordR
     Returns the ones that are none, by their position.
     """
     refused: dict[int, RecordRefused] = {}
-    for settle_all in (_settle_identities, _settle_times):
-        for position, reason in settle_all(records, sent_at):
-            refused.setdefault(position, reason)
-    for concerns, rule in _RULES:
-        for record in filter(concerns, records):
-            rule(record)
+    for start in range(0, len(records), AT_ONCE):
+        some = records[start : start + AT_ONCE]
+        for settle_all in (_settle_identities, _settle_times):
+            for position, reason in settle_all(some, sent_at):
+                refused.setdefault(start + position, reason)
+        for concerns, rule in _RULES:
+            for record in filter(concerns, some):
+                rule(record)
     return refused
 
 
@@ -68,21 +70,35 @@ def _settle_identity(record: Record) -> None:
 
 
 def _settle_times(records: Sequence[Record], sent_at: datetime) -> Iterable[tuple[int, RecordRefused]]:
+    """The records of one round mostly share their time, which is looked at once then."""
+    said = settled = datetime.min
+    refusal: RecordRefused | None = None
     for position, record in enumerate(records):
         moment = record.timestamp
-        if moment is UNSTAMPED:
-            moment = sent_at
-        elif moment.tzinfo is None:
-            moment = _EPOCH + (moment - _NAIVE_EPOCH)  # a tenth of the time that `replace` takes
-        elif moment.tzinfo is not UTC:
+        if moment != said:
+            said, refusal = moment, None
             try:
-                moment = moment.astimezone(UTC)
-            except OverflowError:
-                yield position, RecordRefused("timestamp", "is out of range")
-                continue
-        record.timestamp = moment
-        if moment.year < EARLIEST_YEAR:
-            yield position, RecordRefused("timestamp", f"is before {EARLIEST_YEAR}")
+                settled = _settled_time(moment, sent_at)
+            except RecordRefused as reason:
+                settled, refusal = moment, reason
+        record.timestamp = settled
+        if refusal:
+            yield position, refusal
+
+
+def _settled_time(moment: datetime, sent_at: datetime) -> datetime:
+    if moment is UNSTAMPED:
+        moment = sent_at
+    elif moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    else:
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:
+            raise RecordRefused("timestamp", "is out of range") from None
+    if moment.year < EARLIEST_YEAR:
+        raise RecordRefused("timestamp", f"is before {EARLIEST_YEAR}")
+    return moment
 
 
 def _has_aliases(record: Record) -> bool:

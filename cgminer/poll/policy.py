@@ -42,11 +42,18 @@ class Outcome:
     attempts: int
     joined: bool | None = None
     """What to remember for the next round's `Target.joined`."""
+    found_at: Address | None = None
+    """Where it answered, when that is another port than the target's: its firmware speaks another protocol than it did."""
     cut_off: bool = False
     """The round's deadline came before the miner had its time: the error says nothing about the miner."""
     finished_at: datetime
     raw: Mapping[str, bytes] | None = None
     """Replies as received, by the command as it was sent, cut after `MOST_RAW_BYTES` together; None where nobody wants them."""
+
+    @property
+    def address(self) -> Address:
+        """Where it answered, or should have."""
+        return self.found_at or self.target.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from telemetry.storage import columns
 from telemetry.storage.base import Columns, Storage
 
 _encode_lines = msgspec.json.Encoder().encode_lines
+AT_ONCE = 250
+"""So many readings fit into a processor's cache, so all is done with some of them before the next ones are looked at."""
 _CARRIED = [name for name in columns.FACTS if name in columns.KEPT]
 
 
@@ -23,17 +25,27 @@ def columns_of(readings: Iterable[Reading], *, miner_keys: Mapping[str, int], st
     """Every column of the batch, completed, ordered by miner and time, times and lists in the form in which `store` takes them."""
     keyed = sorted([(miner_keys[reading.miner_id], reading.timestamp, reading) for reading in readings])
     keys = [key for key, _, _ in keyed]
-    found = _reported([reading for _, _, reading in keyed])
-    complete(found)
+    found: Columns = {name: [] for name in (*columns.REPORTED, *columns.HISTORY_ALONE)}
+    for start in range(0, len(keyed), AT_ONCE):
+        some = _completed([reading for _, _, reading in keyed[start : start + AT_ONCE]], store)
+        for name, values in found.items():
+            values.extend(some[name])
     found["miner_id"] = keys
     found["timestamp"] = times = _times([timestamp for _, timestamp, _ in keyed], store)
     found["newest"] = list(map(ne, keys, [*keys[1:], None]))
     found["listed"] = list(found["online"])
     found["last_online_at"] = [at if online else None for at, online in zip(times, found["online"], strict=True)]
-    for name in columns.LISTS:
-        found[name] = store.stored_lines(_lines(found[name]))
     for start, end in _runs(found["newest"]):
         _settle_run(found, start, end)
+    return found
+
+
+def _completed(readings: Sequence[Reading], store: Storage) -> dict[str, Sequence[Any]]:
+    """What `readings` say, by column."""
+    found = _reported(readings)
+    complete(found)
+    for name in columns.LISTS:
+        found[name] = store.stored_lines(_lines(found[name]))
     return found
 
 
@@ -43,13 +55,11 @@ def _times(moments: Sequence[datetime], store: Storage) -> list[Any]:
     return [stored[moment] for moment in moments]
 
 
-def _reported(readings: Sequence[Reading]) -> Columns:
-    """What `readings` say, by column."""
+def _reported(readings: Sequence[Reading]) -> dict[str, Sequence[Any]]:
     fields = {kind.__struct_fields__ for kind in set[type[Reading]](map(type, readings))}
     if len(fields) != 1:
         return {name: list(map(attrgetter(name), readings)) for name in columns.REPORTED}
-    values = dict(zip(fields.pop(), zip(*map(structs.astuple, readings), strict=True), strict=True))
-    return {name: list(values[name]) for name in columns.REPORTED}
+    return dict(zip(fields.pop(), zip(*map(structs.astuple, readings), strict=True), strict=True))
 
 
 def _lines(values: Sequence[Any]) -> bytes:

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from operator import add
 from typing import Any
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -63,7 +62,7 @@ def encode(columns: Mapping[str, Sequence[Any]], *, kinds: Mapping[str, str]) ->
     packed = {name: data for name, values in columns.items() if (data := _packed(values, FIXED.get(kinds[name]))) is not None}
     loose = [name for name in columns if name not in packed]
     heads = _side_by_side(packed.values(), start=struct.pack(">h", len(columns)), rows=rows)
-    tails = [_one_by_one(columns[name], FIXED.get(kinds[name])) for name in loose]
+    tails = chain.from_iterable(_one_by_one(columns[name], FIXED.get(kinds[name])) for name in loose)
     return [*packed, *loose], b"".join([HEADER, *chain.from_iterable(zip(heads, *tails, strict=True)), TRAILER])
 
 
@@ -93,16 +92,21 @@ def _side_by_side(columns: Collection[bytes], *, start: bytes, rows: int) -> lis
     return [whole[begin : begin + size] for begin in range(0, len(whole), size)]
 
 
-def _one_by_one(values: Sequence[Any], code: str | None) -> Iterable[bytes]:
-    """Fields that differ in size, or that some rows lack."""
+def _one_by_one(values: Sequence[Any], code: str | None) -> tuple[Iterable[bytes], ...]:
+    """Fields that differ in size, or that some rows lack: whole, or their lengths and apart from them what they hold."""
     if code:
         width = struct.calcsize(">" + code)
         field = struct.Struct(f">i{code}").pack
-        return [NULL if value is None else field(width, value) for value in values]
+        return ([NULL if value is None else field(width, value) for value in values],)
     if None in values:
-        return [NULL if value is None else _sized(value.encode()) for value in values]
+        return ([NULL if value is None else _sized(value.encode()) for value in values],)
     data = values if isinstance(values[0], bytes) else list(map(str.encode, values))
-    return map(add, map(_LENGTH, map(len, data)), data)
+    return _lengths(data), data
+
+
+def _lengths(data: Sequence[bytes]) -> Iterable[bytes]:
+    packed = struct.pack(f">{len(data)}i", *map(len, data))
+    return [packed[begin : begin + 4] for begin in range(0, len(packed), 4)]
 
 
 def _sized(data: bytes) -> bytes:

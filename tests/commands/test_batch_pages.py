@@ -16,6 +16,7 @@ from commands.models import ApprovalRule, CommandBatch, CommandStatus, MinerComm
 from commands.secrets import unseal
 from miners.models import Miner
 from sites.models import Site
+from tests.hashinsight.console import export
 from tests.makers import make_command, make_live, make_miner, make_miners, make_site, make_staff, make_superuser
 
 pytestmark = pytest.mark.django_db
@@ -93,19 +94,14 @@ def test_batch_of_other_sites_does_not_exist_for_staff(client: Client, operator:
 def test_results_are_a_csv_file_that_no_spreadsheet_runs(operator: Client) -> None:
     site = make_site(collection=Site.Collection.COLLECTOR)
     batch = order(operator, [make_miner(site, "=cmd()"), make_miner(site, "m2")])
-    answer = operator.get(reverse("admin:commands_commandbatch_results", args=[batch.pk]))
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
-    assert [(row["miner"], row["command"], row["status"], row["by"]) for row in rows] == [
-        ("'=cmd()", "reboot", "pending", "boss"),
-        ("m2", "reboot", "pending", "boss"),
-    ]
-
-
-def test_commands_of_a_list_are_exported_for_the_audit(operator: Client) -> None:
-    command = make_command(make_miner())
-    picked = {"action": "as_csv", "_selected_action": [str(command.pk)]}
-    answer = operator.post(reverse("admin:commands_minercommand_changelist"), picked)
-    assert str(command.pk) in b"".join(answer.streaming_content).decode()
+    another = make_command(make_miner())
+    address = reverse("admin:commands_minercommand_export")
+    assert f'href="{address}?batch={batch.pk}"' in page(operator, batch)
+    text = b"".join(export(operator, address, batch=str(batch.pk)).streaming_content).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    told = sorted((row["miner__miner_id"], row["command"], row["status"], row["requested_by__username"]) for row in rows)
+    assert told == [("'=cmd()", "reboot", "pending", "boss"), ("m2", "reboot", "pending", "boss")]
+    assert str(another.pk) not in text
 
 
 def test_miners_that_cannot_are_named_and_can_be_left_out(operator: Client) -> None:

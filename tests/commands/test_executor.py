@@ -105,7 +105,7 @@ def test_unreachable_miner_fails_with_plain_words(farm: Farm) -> None:
     command = fresh(command)
     assert command.status == CommandStatus.FAILED
     assert "Nothing was changed" in command.result_message
-    assert command.result["error_class"] == "MinerConnectionError"
+    assert command.result["error_class"] == "PortClosed"
 
 
 def test_miner_without_an_address_is_told_so_and_not_touched(farm: Farm) -> None:

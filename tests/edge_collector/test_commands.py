@@ -191,7 +191,7 @@ def test_dead_miner_is_a_failure_that_changed_nothing(server, desk, fleet):
     fleet.set_state("lux", State.REFUSED)
     offer(server)
     answer = carried_out(desk, server)
-    assert (answer["status"], answer["result_code"], answer["error_class"]) == ("failed", 1, "MinerConnectionError")
+    assert (answer["status"], answer["result_code"], answer["error_class"]) == ("failed", 1, "PortClosed")
     assert "Nothing was changed" in answer["result_message"]
     assert "127.0.72" not in answer["result_message"]
 

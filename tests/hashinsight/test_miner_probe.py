@@ -16,6 +16,7 @@ from django.utils import timezone
 from cgminer.address import Address
 from cgminer.errors import MinerReplyError, MinerTimeout
 from cgminer.poll import Outcome, Target
+from cgminer.simulator import MinerSpec, SimulatedFleet
 from miners.models import Miner
 from sites.models import Site
 from telemetry.models import MinerRawReply, MinerTelemetryHistory
@@ -66,6 +67,21 @@ def test_probe_shows_the_raw_reply_and_stores_nothing(client: Client, farm: Farm
 def test_probe_of_a_dead_miner_says_what_happened(client: Client) -> None:
     client.force_login(make_superuser())
     assert "refused" in probe(client, make_miner(ip_address="127.9.9.9", port=1))
+
+
+def test_probe_asks_at_the_port_of_a_newer_firmware_when_the_old_one_is_closed(client: Client) -> None:
+    client.force_login(make_superuser())
+    spec = MinerSpec(miner_id="w1", host="127.0.62.1", port=4433, model="Whatsminer M60")
+    with SimulatedFleet([spec], latency=(0, 0)):
+        html = probe(client, make_miner(ip_address=spec.host))
+    assert "get.miner.status summary+pools+edevs" in html
+    assert "M60_VK30" in html
+    assert not any(chr(code) in html for code in range(1, 9))
+
+
+def test_probe_of_a_machine_with_both_ports_closed_names_both(client: Client) -> None:
+    client.force_login(make_superuser())
+    assert "127.9.9.9:4028: refused the connection, and so did port 4433" in probe(client, make_miner(ip_address="127.9.9.9"))
 
 
 def test_probe_does_not_ask_at_the_server_itself(client: Client, farm: Farm, settings) -> None:

@@ -181,6 +181,16 @@ def test_search_finds_miners_and_leaves_the_rest_alone(web_server: int):
     assert (len(counts), counts[-1]) == (6, 2)
 
 
+def test_search_finds_whatsminers_whose_old_api_is_closed(site: Site):
+    specs = [MinerSpec(miner_id=f"w{n}", host=f"127.0.22.{n}", port=4433, model="Whatsminer M60", seed=n) for n in (1, 2)]
+    known = make_miner(site, "A-1", ip_address="127.0.22.2")
+    with SimulatedFleet(specs):
+        plan = discovered(site, *scan(addresses_in(["127.0.22.0/30"])).found)
+    assert summary(plan) == {"new": ["SIM000000001"], "moved": ["A-1"]}
+    known.refresh_from_db()
+    assert (known.port, known.serial_number) == (4433, "SIM000000002")
+
+
 @pytest.fixture
 def fleet() -> Iterator[list[MinerSpec]]:
     port = free_port()

@@ -312,6 +312,18 @@ def test_inventory_learns_model_serial_and_mac_and_keeps_what_a_person_entered()
     assert known["w2"].mac_address == "AA:AA:AA:AA:AA:AA"
 
 
+def test_miner_whose_new_firmware_closed_the_old_port_is_followed_to_its_new_one():
+    spec = MinerSpec(miner_id="m1", host="127.9.4.1", port=4433, model="Whatsminer M60", seed=5)
+    site = make_site()
+    (miner,) = farm(site, [replace(spec, port=4028)])
+    with SimulatedFleet([spec]):
+        poll_site(site, now=NOON)
+        miner.refresh_from_db()
+        assert (miner.port, miner.live.model, miner.serial_number) == (4433, "M60_VK30", spec.serial_number)
+        assert poll_site(site, now=NOON + timedelta(minutes=1)).online == 1
+    assert miner.changes.first().history_change_reason == "answers at another port"
+
+
 def test_round_is_one_log_line_and_counted_for_prometheus():
     site, specs = make_site(), fleet_of(State.REFUSED, State.HEALTHY, State.HEALTHY)
     farm(site, specs)
