@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 from cgminer.errors import MinerNameError
 
 DEFAULT_PORT = 4028
+API3_PORTS = (4433, 14_433, 24_433)
+"""Where Whatsminer's API 3 is spoken; the first is the firmware's own."""
 
 Endpoint: TypeAlias = tuple[int, Any]
 """An address family and what `connect` takes for it."""

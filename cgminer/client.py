@@ -11,7 +11,8 @@ from typing import Any
 from cgminer import faults, wire
 from cgminer.address import DEFAULT_PORT, Address, resolve
 from cgminer.errors import MinerError
-from cgminer.reading import Answer, Dialogue, Reply, read_miner
+from cgminer.protocols import MinerProtocol, protocol_at
+from cgminer.reading import Answer, Dialogue, Reply
 
 __all__ = ["DEFAULT_PORT", "Address", "Answer", "MinerClient", "RetryPolicy", "Timeouts"]
 
@@ -45,28 +46,31 @@ class RetryPolicy:
 class MinerClient:
     """Talks to one miner: one TCP connection a request, as the protocol wants it.
 
-    Every method raises a MinerError. Timeouts and refused connections are tried again; a command outside `wire.READ_COMMANDS` only
-    as long as it was not sent, because a restart sent twice restarts twice.
+    Every method raises a MinerError. Timeouts and refused connections are tried again; a command that changes something only as long as
+    it was not sent, because a restart sent twice restarts twice.
     """
 
     address: Address
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
 
+    @property
+    def protocol(self) -> MinerProtocol:
+        return protocol_at(self.address.port)
+
     def request(self, command: str, parameter: str | None = None) -> dict[str, Any]:
         """The decoded reply to one command. A refusal is raised: MinerAccessDenied, UnsupportedCommand, MinerReplyError."""
         raw = self.exchange(command, parameter).raw
         try:
-            document = wire.decode(raw)
-            for name, reply in wire.replies(document, command).items():
-                wire.raise_for_status(reply, command=name)
+            document = self.protocol.decode(raw)
+            self.protocol.check(document, command)
         except MinerError as error:
             raise faults.located(error, self.address) from error
         return document
 
     def read_snapshot(self, *, joined: bool | None = None) -> Answer:
         """Read the miner with as few requests as its firmware allows; `joined` is what an earlier Answer said, if known."""
-        dialogue = read_miner(joined=joined)
+        dialogue = self.protocol.read_miner(joined=joined)
         try:
             command = next(dialogue)
             while True:
@@ -79,7 +83,7 @@ class MinerClient:
 
     def exchange(self, command: str, parameter: str | None = None) -> Reply:
         """Send one command and return the bytes of the reply, with the retries of the policy."""
-        return self._carry(wire.encode(command, parameter), harmless=wire.READ_COMMANDS.issuperset(command.split("+")))
+        return self._carry(self.protocol.encode(command, parameter), harmless=self.protocol.is_read(command))
 
     def exchange_control(self, request: bytes) -> Reply:
         """Send a control command in a maker's own form; like any other it is never sent a second time."""
@@ -149,7 +153,8 @@ class _Conversation:
         """The whole reply. The deadline counts for all of it: a miner sending one byte a second does not hold the caller."""
         buffer = bytearray()
         deadline = time.monotonic() + self.timeouts.receive_s
-        while not wire.is_complete(buffer):
+        is_complete = protocol_at(self.address.port).is_complete
+        while not is_complete(buffer):
             chunk = self._next_chunk(connection, buffer, deadline)
             if not chunk:
                 break

@@ -31,6 +31,10 @@ class MinerConnectionError(MinerError):
     worth_retrying = True
 
 
+class PortClosed(MinerConnectionError):
+    """The machine is there, but nothing listens at this port."""
+
+
 class MinerNameError(MinerError):
     """The host name does not resolve or the address is malformed: the configuration is wrong, retrying is useless."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from cgminer.address import Address
-from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerError, MinerReplyError, MinerTimeout
+from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerError, MinerReplyError, MinerTimeout, PortClosed
 
 _REASONS = {
     errno.ECONNREFUSED: "refused the connection; is the miner up and its API switched on?",
@@ -28,7 +28,7 @@ def connection_failed(address: Address, error: OSError) -> MinerError:
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return MinerTimeout(f"{address}: no answer to the connection")
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
-    return MinerConnectionError(f"{address}: {reason}")
+    return (PortClosed if error.errno == errno.ECONNREFUSED else MinerConnectionError)(f"{address}: {reason}")
 
 
 def hung_up(address: Address) -> MinerAccessDenied:

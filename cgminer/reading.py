@@ -44,12 +44,14 @@ class Answer:
 Dialogue: TypeAlias = Generator[str, Reply, Answer]
 
 
-def read_miner(*, joined: bool | None = None) -> Dialogue:
+def read_miner(*, joined: bool | None = None, raw: dict[str, bytes] | None = None) -> Dialogue:
     """Read a miner with the joined command, or one by one where the firmware does not know joins (`joined` False).
+
+    Replies as received are put into `raw`, by the command as sent: it has them also when nothing readable came.
 
     Raises MinerReplyError when nothing readable came, and passes on what the carrier threw when the miner did not answer.
     """
-    collected = _Collected()
+    collected = _Collected({} if raw is None else raw)
     if joined is not False:
         joined = yield from _ask_joined(collected)
         if joined and (answer := collected.answer_alike()):
@@ -65,9 +67,9 @@ def read_miner(*, joined: bool | None = None) -> Dialogue:
 class _Collected:
     __slots__ = ("asked", "failure", "firmware", "latency_ms", "raw", "replies", "succeeded")
 
-    def __init__(self) -> None:
+    def __init__(self, raw: dict[str, bytes]) -> None:
         self.replies: dict[str, dict[str, Any]] = {}
-        self.raw: dict[str, bytes] = {}
+        self.raw = raw
         self.asked: set[str] = set()
         self.latency_ms: float | None = None
         self.failure: MinerError | None = None

@@ -106,6 +106,8 @@ class Snapshot:
     frequency_avg: float | None = None
     power_consumption: float | None = None
     power_limit: float | None = None
+    power_mode: str | None = None
+    """What the firmware aims at, in its own word ("low", "normal", "high")."""
     efficiency: float | None = None
     """J/TH, computed from power and hash rate when both are known."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils import timezone
@@ -21,6 +21,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectMultipleWidget
 
 from commands import batch_pages, dispatch
+from commands.batch_wording import in_readers_words
 from commands.models import (
     OPEN_STATUSES,
     ApprovalRule,
@@ -73,7 +74,11 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
     ]
     readonly_fields = [name for _title, options in fieldsets for name in options["fields"]]
     inlines = [CommandEventInline]
-    actions = ["cancel", "as_csv"]
+    actions = ["cancel"]
+    export_columns: ClassVar[list[str]] = [
+        *("command_id", "site__code", "miner__miner_id", "command", "status", "result_message", "verification"),
+        *("created_at", "sent_at", "finished_at", "verified_at", "requested_by__username", "reason"),
+    ]
     search_fields = ["^miner__miner_id", "=command_id", "=requested_by__username"]
     date_hierarchy = "created_at"
     change_form_outer_before_template = "commands/command_head.html"
@@ -115,10 +120,6 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return bool(allowed_commands(request.user))
 
-    @admin.action(description=_("Export the selected commands as CSV"))
-    def as_csv(self, request: HttpRequest, queryset: QuerySet[MinerCommand]) -> StreamingHttpResponse:
-        return batch_pages.csv_of(queryset, name=f"commands-{timezone.now():%Y%m%d-%H%M%S}.csv")
-
     @display(
         description=_("status"),
         ordering="status",
@@ -155,13 +156,17 @@ class BatchChangeList(LargeChangeList):
 
 @admin.register(CommandBatch)
 class CommandBatchAdmin(ReadOnly, LargeList, ModelAdmin):
-    list_display = ["asked_at", "command", "phase", "reason", "requested_by", "approved_by", "stop_reason"]
+    list_display = ["asked_at", "command", "phase", "reason", "requested_by", "approved_by", "stopped_because"]
     list_filter = [["state", ChoicesDropdownFilter], ["command", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_select_related = ["requested_by", "approved_by"]
     empty_text = _("An order for more than one miner goes out as a batch. Pick miners in their list and send them a command.")
 
     asked_at = units.moment_column("created_at", _("created"))
+
+    @admin.display(description=_("stopped because"))
+    def stopped_because(self, batch: CommandBatch) -> str:
+        return in_readers_words(batch.stop_reason)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CommandBatch]:
         return batch_pages.visible_batches(request.user)

@@ -1,16 +1,14 @@
-"""A batch's own page: how far it is, its buttons, its results as CSV."""
+"""A batch's own page: how far it is, and its buttons."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import path, reverse
 from django.utils import timezone
@@ -18,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from commands import batches
+from commands.batch_wording import in_readers_words
 from commands.batches import NotAllowed
 from commands.models import CommandBatch, MinerCommand
 from commands.permissions import may_ask
@@ -28,28 +27,6 @@ if TYPE_CHECKING:
 
 State = CommandBatch.State
 SHOWN_AT_MOST = 50
-COLUMNS = (
-    "command_id",
-    "site",
-    "miner",
-    "command",
-    "status",
-    "result",
-    "verification",
-    "asked",
-    "sent",
-    "finished",
-    "judged",
-    "by",
-    "reason",
-)
-
-
-class _Echo:
-    """Hands each line that `csv` writes straight on."""
-
-    def write(self, line: str) -> str:
-        return line
 
 
 def visible_batches(user: Any) -> QuerySet[CommandBatch]:
@@ -63,7 +40,6 @@ def urls() -> list[Any]:
     return [
         path("<uuid:pk>/progress/", staff(progress), name="commands_commandbatch_progress"),
         path("<uuid:pk>/progress/live/", staff(progress_live), name="commands_commandbatch_live"),
-        path("<uuid:pk>/results.csv", staff(results), name="commands_commandbatch_results"),
         path("<uuid:pk>/act/", staff(require_POST(act)), name="commands_commandbatch_act"),
     ]
 
@@ -79,11 +55,6 @@ def progress_live(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "commands/batch_live.html", _context(request, _batch_or_404(request, pk)))
 
 
-def results(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
-    batch = _batch_or_404(request, pk)
-    return csv_of(batch.commands.order_by("site__code", "miner__miner_id"), name=f"batch-{batch.created_at:%Y%m%d-%H%M%S}.csv")
-
-
 def act(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Pause, resume, stop or approve, as the pressed button says."""
     batch = _batch_or_404(request, pk)
@@ -95,31 +66,6 @@ def act(request: HttpRequest, pk: UUID) -> HttpResponse:
         except NotAllowed as error:
             messages.error(request, str(error))
     return HttpResponseRedirect(reverse("admin:commands_commandbatch_progress", args=[pk]))
-
-
-def csv_of(commands: QuerySet[MinerCommand], *, name: str) -> StreamingHttpResponse:
-    """The commands as a CSV file, sent while it is read."""
-    writer = csv.writer(_Echo())
-    lines = (writer.writerow(row) for row in _rows(commands))
-    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
-
-
-def _rows(commands: QuerySet[MinerCommand]) -> Iterator[Iterable[object]]:
-    yield COLUMNS
-    for command in commands.select_related("site", "miner", "requested_by").iterator(chunk_size=2_000):
-        times = (command.created_at, command.sent_at, command.finished_at, command.verified_at)
-        asked, sent, finished, judged = (moment.isoformat() if moment else "" for moment in times)
-        told = (command.command, command.status, _as_text(command.result_message), command.verification if judged else "")
-        who = command.requested_by.get_username() if command.requested_by else ""
-        place = (command.site.code, _as_text(command.miner.miner_id))
-        yield (command.pk, *place, *told, asked, sent, finished, judged, _as_text(who), _as_text(command.reason))
-
-
-def _as_text(value: str) -> str:
-    """Spreadsheets would run what begins like a formula."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def _batch_or_404(request: HttpRequest, pk: UUID) -> CommandBatch:
@@ -138,7 +84,8 @@ def _context(request: HttpRequest, batch: CommandBatch) -> dict[str, Any]:
         "shares": _shares(standing),
         "buttons": _buttons(batch) if may_act else [],
         "troubled": troubled.select_related("miner", "site").order_by("-finished_at")[:SHOWN_AT_MOST],
-        "events": batch.events.all(),
+        "events": [(event, in_readers_words(event.message)) for event in batch.events.all()],
+        "stop_reason": in_readers_words(batch.stop_reason),
         "own": batch.requested_by_id == request.user.pk,
     }
 

@@ -28,23 +28,27 @@ from miners.models import Miner, MinerState
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
-MINERS_AT_MOST = 10_000
+MINERS_AT_MOST = 100_000
+"""More than that are several farms: each site has its own button."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Impact:
-    """What an order will hit: miners, by site, with what they do now (GH/s, W)."""
+    """What an order will hit: miners, by site, with what they do now (GH/s, W). Hashing miners that report no power count by nameplate."""
 
     miners: int
     sites: list[dict[str, Any]]
     away: int
     busy: int
     hashrate_ghs: float
-    power_consumption: float
+    power_consumption: float | None
+    power_nameplate: float | None
+    """W of it that nobody measures."""
 
 
 def impact_of(miners: QuerySet[Miner]) -> Impact:
     working = {"state__in": [MinerState.ONLINE, MinerState.SLEEPING]}
+    unmeasured = {"state": MinerState.ONLINE, "live__hashrate_ghs__gt": 0, "live__power_consumption": None}
     stated = Miner.objects.filter(pk__in=miners.values("pk")).with_state(timezone.now()).order_by()
     by_site = (
         stated.values(name=F("site__name"))
@@ -52,19 +56,27 @@ def impact_of(miners: QuerySet[Miner]) -> Impact:
             miners=Count("pk"),
             away=Count(Case(When(**working, then=None), default="pk")),
             hashrate_ghs=Sum(Case(When(**working, then="live__hashrate_ghs"))),
-            power_consumption=Sum(Case(When(**working, then="live__power_consumption"))),
+            measured=Sum(Case(When(**working, then="live__power_consumption"))),
+            power_nameplate=Sum(Case(When(**unmeasured, then="model__power_consumption"))),
         )
         .order_by("name")
     )
-    sites: list[Any] = list(by_site)
+    sites: list[Any] = [{**site, "power_consumption": _added(site["measured"], site["power_nameplate"])} for site in by_site]
     return Impact(
         miners=sum(site["miners"] for site in sites),
         sites=sites,
         away=sum(site["away"] for site in sites),
         busy=MinerCommand.objects.open().filter(miner__in=miners.values("pk")).values("miner").distinct().count(),
         hashrate_ghs=sum(site["hashrate_ghs"] or 0 for site in sites),
-        power_consumption=sum(site["power_consumption"] or 0 for site in sites),
+        power_consumption=_added(*(site["power_consumption"] for site in sites)),
+        power_nameplate=_added(*(site["power_nameplate"] for site in sites)),
     )
+
+
+def _added(*figures: float | None) -> float | None:
+    """Of those that are known; None when none is."""
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known else None
 
 
 def order_view(request: HttpRequest) -> HttpResponse:
@@ -90,7 +102,7 @@ def order_page(request: HttpRequest, miners: QuerySet[Miner], *, form: OrderForm
     """The page for `miners`, all of which the user sees; at most MINERS_AT_MOST."""
     picked = list(miners.order_by("pk").values_list("pk", flat=True)[: MINERS_AT_MOST + 1])
     if not 0 < len(picked) <= MINERS_AT_MOST:
-        messages.error(request, _("Pick from 1 to %(most)d miners.") % {"most": MINERS_AT_MOST})
+        messages.error(request, _("Pick from 1 to %(most)s miners.") % {"most": f"{MINERS_AT_MOST:,}"})
         return HttpResponseRedirect(reverse("admin:miners_miner_changelist"))
     form = form or OrderForm(
         initial={"miners": ",".join(map(str, picked)), "key": str(uuid.uuid4())},

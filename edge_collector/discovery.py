@@ -13,7 +13,7 @@ from typing import Final
 
 from cgminer.address import Address
 from cgminer.client import RetryPolicy, Timeouts
-from cgminer.poll import RoundPolicy, Target, poll_round
+from cgminer.poll import RoundPolicy, search
 from edge_collector.config import Config, ConfigError
 from edge_collector.inventory import Inventory, Machine, Marks
 from edge_collector.logs import EventLog
@@ -81,9 +81,9 @@ def scan(addresses: Sequence[Address], *, most_in_flight: int = 500) -> tuple[li
     )
     found: list[Found] = []
     denied = 0
-    for outcome in poll_round([Target(str(address), address) for address in addresses], policy=policy):
+    for outcome in search(addresses, policy=policy):
         if outcome.snapshot is not None:
-            found.append(Found(outcome.target.address, Marks.of(outcome.snapshot), outcome.snapshot.model or ""))
+            found.append(Found(outcome.address, Marks.of(outcome.snapshot), outcome.snapshot.model or ""))
         elif outcome.error is not None and outcome.error.error_type == "auth":
             denied += 1
     return found, denied

@@ -20,8 +20,8 @@ def learn(inventory: Inventory, machine: Machine, outcome: Outcome, *, is_strang
     if not is_stranger:
         now = inventory.get(machine.miner_id) or machine  # a search may have moved it since the round began
         seen = now.seen.updated(marks)
-        if seen != now.seen and now.address == machine.address:
-            inventory.put(replace(now, seen=seen))
+        if (seen != now.seen or outcome.found_at) and now.address == machine.address:
+            inventory.put(replace(now, seen=seen, address=outcome.address))
         return None
     other = inventory.recognised(marks)
     if other is None or other.address == outcome.target.address or (other.address is not None and failures(other.miner_id) == 0):

@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from hashinsight.schedules import ALLOWED_CALLABLES
 from people.lockout import unlock
+from sites.exports import ListExport
 from telemetry import units
 
 for model in (Schedule, Success, Failure, OrmQ):
@@ -56,35 +57,51 @@ class ScheduleForm(forms.ModelForm):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(SuperusersOnly, django_q_admin.ScheduleAdmin, ModelAdmin):
+class ScheduleAdmin(SuperusersOnly, ListExport, django_q_admin.ScheduleAdmin, ModelAdmin):
     form = ScheduleForm
     list_filter = ["schedule_type"]
+    list_display = ["id", "name", "func", "schedule_type", "repeats", "cluster", "due", "get_last_run", "get_success"]
+
+    due = units.moment_column("next_run", Schedule._meta.get_field("next_run").verbose_name)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
 
 
+class TaskTimes:
+    """Mixed into lists of tasks: django-q2's own show times without their zone."""
+
+    began = units.moment_column("started", Success._meta.get_field("started").verbose_name)
+    ended = units.moment_column("stopped", Success._meta.get_field("stopped").verbose_name)
+
+
 @admin.register(Success)
-class SuccessAdmin(SuperusersOnly, django_q_admin.TaskAdmin, ModelAdmin):
+class SuccessAdmin(SuperusersOnly, TaskTimes, ListExport, django_q_admin.TaskAdmin, ModelAdmin):
     actions: ClassVar[list[str]] = []
     list_filter = ["group"]
+    list_display = ["name", "group", "func", "cluster", "began", "ended", "time_taken"]
 
 
 @admin.register(Failure)
-class FailureAdmin(SuperusersOnly, django_q_admin.FailAdmin, ModelAdmin):
+class FailureAdmin(SuperusersOnly, TaskTimes, ListExport, django_q_admin.FailAdmin, ModelAdmin):
     actions: ClassVar[list[str]] = []
     list_filter = ["group"]
+    list_display = ["name", "group", "func", "cluster", "began", "ended", "short_result"]
 
 
 @admin.register(OrmQ)
-class QueueAdmin(SuperusersOnly, django_q_admin.QueueAdmin, ModelAdmin):
+class QueueAdmin(SuperusersOnly, ListExport, django_q_admin.QueueAdmin, ModelAdmin):
+    list_display = ["id", "key", "name", "group", "func", "locked", "task_id"]
+
+    locked = units.moment_column("lock", OrmQ._meta.get_field("lock").verbose_name)
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A queued task is pickled code: it may be removed, not edited."""
         return False
 
 
 @admin.register(AccessAttempt)
-class LoginLockAdmin(SuperusersOnly, ModelAdmin):
+class LoginLockAdmin(SuperusersOnly, ListExport, ModelAdmin):
     """Names and addresses with wrong passwords or codes; five in a row are a lock, and deleting the row lifts it."""
 
     list_display = ["username", "ip_address", "failures_since_start", "attempted", "lock"]

@@ -76,20 +76,19 @@ def overview_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "market": market,
         "market_is_on": settings.MARKET_DATA,
         "open_commands": MinerCommand.objects.open().filter(site__in=sites).count(),
-        "checklist": first_steps(sites, statistics) if not any(row.standing.newest_reading_at for row in rows) else [],
+        "checklist": first_steps(request, sites, statistics) if not any(row.standing.newest_reading_at for row in rows) else [],
     }
 
 
-def first_steps(sites: Sequence[Site], statistics: dict[int, SiteStatistics]) -> list[dict[str, Any]]:
-    """What a fresh installation still needs before a first miner is seen; each step ticks itself."""
+def first_steps(request: HttpRequest, sites: Sequence[Site], statistics: dict[int, SiteStatistics]) -> list[dict[str, Any]]:
+    """What a fresh installation still needs before a first miner is seen; each step ticks itself. Nothing for who may take none of them."""
     has_miners = any(entry.miners for entry in statistics.values())
     has_keys = CollectorKey.objects.filter(site__in=sites).exists()
-    return [
-        {"done": bool(sites), "text": _("Add a site"), "url": "admin:sites_site_add"},
-        {
-            "done": has_keys or has_miners,
-            "text": _("Import its miners, or give its collector a key"),
-            "url": "admin:sites_collectorkey_add",
-        },
-        {"done": False, "text": _("See the first reading: within a minute of the first poll or upload"), "url": ""},
-    ]
+    steps = (
+        (bool(sites), _("Add a site"), "admin:sites_site_add", "sites.add_site"),
+        (has_miners, _("Import the miners that this server reads"), "console:import_miners", "miners.add_miner"),
+        (has_keys, _("Or give the farm's collector a key"), "admin:sites_collectorkey_add", "sites.add_collectorkey"),
+    )
+    mine = [{"done": done, "text": text, "url": url} for done, text, url, right in steps if request.user.has_perm(right)]
+    seen = {"done": False, "text": _("See the first reading: within a minute of the first poll or upload"), "url": ""}
+    return [*mine, seen] if mine else []

@@ -43,12 +43,14 @@ SECRET_KEY = SECRET_KEY or "for-development-only-" + "0" * 32
 # With an empty list Django answers loopback names only while DEBUG is on.
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_FAILURE_VIEW = "hashinsight.unavailable.form_refused"
 
 INSTALLED_APPS = [
     "hashinsight",  # first: its commands and templates replace those of the packages below
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
+    "unfold.contrib.import_export",  # before the package whose templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -67,6 +69,7 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "axes",
     "simple_history",
+    "import_export",
     "resilience",
     "sites",
     "people",
@@ -192,7 +195,7 @@ POLL_SEND_TIMEOUT_S = env.float("HASHINSIGHT_POLL_SEND_TIMEOUT_S", default=1.0)
 POLL_RECEIVE_TIMEOUT_S = env.float("HASHINSIGHT_POLL_RECEIVE_TIMEOUT_S", default=2.0)
 POLL_PATIENCE_S = env.float("HASHINSIGHT_POLL_PATIENCE_S", default=4.5)  # for a slow miner's first reply in a round
 POLL_SHARD_SIZE = env.int("HASHINSIGHT_POLL_SHARD_SIZE", default=25_000)  # a larger site is polled by several tasks
-LOCAL_MINERS = env.bool("HASHINSIGHT_LOCAL_MINERS", default=False)  # people may look for miners on this server itself, as in the demo
+LOCAL_MINERS = env.bool("HASHINSIGHT_LOCAL_MINERS", default=False)  # miners on this server itself are asked, as in the demo
 
 RETENTION_HISTORY_DAYS = env.int("HASHINSIGHT_RETENTION_HISTORY_DAYS", default=30)
 RETENTION_UPLOAD_LOG_DAYS = env.int("HASHINSIGHT_RETENTION_UPLOAD_LOG_DAYS", default=7)
@@ -281,13 +284,13 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "HashInsight",
     "SITE_SUBHEADER": _("Mining operations"),
     "SITE_SYMBOL": "hive",
+    "SITE_URL": None,  # the console is all there is to return to
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hashinsight/favicon.svg")}],
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
     "SCRIPTS": [lambda request: static("hashinsight/everywhere.js")],
     "STYLES": [lambda request: static("hashinsight/console.css")],
     "DASHBOARD_CALLBACK": "hashinsight.dashboard.index_context",
-    "COMMAND": {"search_callback": "hashinsight.search.find", "search_models": False},
     "ACCOUNT": {
         "navigation": [
             {"title": _("My account"), "link": reverse_lazy("people:account")},

@@ -1,4 +1,5 @@
-"""What is shown when a page could not be made: 503 while the database is away, which ends by itself; a fault; a name that is not ours."""
+"""What is shown when a page could not be made: 503 while the database is away, which ends by itself; a fault; a name that is not ours;
+what a person may not see or do; an address that leads nowhere; a form that came too late."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from django.template.loader import render_to_string
 from django.views.defaults import bad_request as plain_page
 
 RETRY_AFTER_S = 10
+LONGEST_PATH = 200
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
@@ -30,3 +32,24 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     unknown_host = isinstance(exception, DisallowedHost)
     message = "This server does not go by the name in the Host header (its ALLOWED_HOSTS)." if unknown_host else "Bad request."
     return JsonResponse({"success": False, "error": message}, status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    return _refused(request, "right", status=403)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404. The same for what is not there and for what belongs to somebody else's site."""
+    return _refused(request, "address", status=404)
+
+
+def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW; Django has logged the reason."""
+    return _refused(request, "form", status=403)
+
+
+def _refused(request: HttpRequest, missing: str, *, status: int) -> HttpResponse:
+    context = {"missing": missing, "path": request.path[:LONGEST_PATH], "user": getattr(request, "user", None)}
+    page = render_to_string("console/refused.html", context)
+    return HttpResponse(page, status=status, headers={"Cache-Control": "no-store"})

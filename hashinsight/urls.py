@@ -14,6 +14,8 @@ from people.views import choose_language
 from sites.api import UnknownEndpoint
 
 handler400 = "hashinsight.unavailable.bad_request"
+handler403 = "hashinsight.unavailable.permission_denied"
+handler404 = "hashinsight.unavailable.page_not_found"
 handler500 = "hashinsight.unavailable.server_error"
 
 urlpatterns = [

@@ -31,9 +31,10 @@ from miners.filters import (
     TroubleFilter,
     ZoneFilter,
 )
-from miners.identity import mac_address
+from miners.identity import mac_address, without_port
 from miners.models import SEARCHED_FIELDS, Miner, MinerModel, MinerState, MinerTag
 from resilience.remembered import forget
+from sites.exports import ListExport
 from sites.listing import OverviewChangeList
 from sites.recorded import RecordedAdmin
 from sites.scoping import SiteScopedAdmin, VisibleSiteFilter
@@ -52,7 +53,7 @@ MEASURED_STATES = (MinerState.ONLINE, MinerState.SLEEPING)
 
 
 @admin.register(MinerTag)
-class MinerTagAdmin(ModelAdmin):
+class MinerTagAdmin(ListExport, ModelAdmin):
     search_fields = ["name"]
 
 
@@ -146,9 +147,10 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         return OverviewChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        """Rows of which each word begins something. A MAC address is found however it is written."""
-        for word in [mac_address(search_term)] if mac_address(search_term) else search_term.split():
-            queryset = queryset.beginning_with(word)  # type: ignore[attr-defined]  # miners, with their own QuerySet
+        """Rows of which each word begins something. A MAC address is found however it is written; a serial number may look like one."""
+        mac = mac_address(search_term)
+        for word in [search_term.strip()] if mac else search_term.split():
+            queryset = queryset.beginning_with(without_port(word), mac=mac)  # type: ignore[attr-defined]  # miners, with their own QuerySet
         return queryset, False
 
     @admin.action(description=_("Send a command…"), permissions=["command"])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -21,12 +21,13 @@ from django.utils.translation import gettext_noop
 
 from cgminer.address import DEFAULT_PORT, Address
 from cgminer.client import RetryPolicy, Timeouts
-from cgminer.poll import RoundPolicy, Target, poll_round
+from cgminer.poll import RoundPolicy, search
+from cgminer.protocols import elsewhere
 from cgminer.snapshot import Snapshot
 from miners.identity import Identity
 from miners.matching import ModelMatcher
 from miners.models import Miner
-from miners.reach import is_own
+from miners.reach import refusal
 from sites.changes import note_changes
 from sites.models import Site
 
@@ -43,12 +44,22 @@ class UnusableRange(Exception):
 
 def addresses_in(ranges: Iterable[str], *, port: int = DEFAULT_PORT) -> list[Address]:
     """Every host of the ranges once, in order, but this machine itself. Raises UnusableRange."""
+    return [address for address, is_left_out in _hosts_of(ranges, port=port) if not is_left_out]
+
+
+def left_out_of(ranges: Iterable[str]) -> list[Address]:
+    """The hosts of the ranges that are this machine itself and are not asked. Raises UnusableRange."""
+    return [address for address, is_left_out in _hosts_of(ranges, port=DEFAULT_PORT) if is_left_out]
+
+
+def _hosts_of(ranges: Iterable[str], *, port: int) -> Iterator[tuple[Address, bool]]:
     networks = [_network(text) for text in ranges]
     wanted = sum(network.num_addresses for network in networks)
     if wanted > MOST_ADDRESSES:
         raise UnusableRange(f"{wanted:,} addresses are too many, at most {MOST_ADDRESSES:,} (a /16) at once: search the ranges one by one.")
     hosts = dict.fromkeys(host for network in networks for host in network.hosts())
-    return [Address(str(host), port) for host in hosts if settings.LOCAL_MINERS or not is_own(host)]
+    refuse = refusal()
+    return ((Address(str(host), port), refuse(str(host)) is not None) for host in hosts)
 
 
 def _network(text: str) -> ipaddress.IPv4Network:
@@ -109,9 +120,9 @@ def scan(addresses: Sequence[Address], *, progress: Callable[[int], None] = lamb
         deadline_s=60 + len(addresses) * (CONNECT_S + RECEIVE_S) / MOST_AT_ONCE,
     )
     result = Scan()
-    for outcome in poll_round([Target(key=str(address), address=address) for address in addresses], policy=policy):
+    for outcome in search(addresses, policy=policy):
         if outcome.snapshot is not None:
-            result.found.append(Found(outcome.target.address, outcome.snapshot))
+            result.found.append(Found(outcome.address, outcome.snapshot))
         elif outcome.error is not None:
             result.others[outcome.error.error_type] += 1
             if outcome.error.error_type == "auth":
@@ -196,12 +207,18 @@ class _Planner:
 
     def _place_the_rest(self) -> None:
         for each in self.rest:
-            there = self.by_address.get((each.address.host, each.address.port))
+            there = self._known_at(each.address)
             if there and there.pk not in self.recognised and not _identity(there).contradicts(each.identity):
                 self._record(each, there)
             else:
                 self._add(each)
         self._displace()
+
+    def _known_at(self, address: Address) -> Miner | None:
+        """Also one that is known at the machine's other port, which its new firmware has closed."""
+        other = elsewhere(address)
+        there = self.by_address.get((address.host, address.port))
+        return there or (self.by_address.get((other.host, other.port)) if other else None)
 
     def _record(self, found: Found, miner: Miner) -> None:
         """`miner` is the machine that was found."""
@@ -218,7 +235,7 @@ class _Planner:
 
     def _add(self, found: Found) -> None:
         identity = found.identity
-        where = found.address.host if found.address.port == DEFAULT_PORT else str(found.address)
+        where = found.address.host if elsewhere(found.address) else str(found.address)
         names = (identity.serial_number, identity.mac_address, where, f"{where} found")
         name = next(name[:50] for name in names if name and name[:50] not in self.names)
         self.names.add(name)

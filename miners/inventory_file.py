@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(slots=True)
 class Table:
-    """The file's rows. `columns` are those present, in the database's names; the others are in `ignored_columns` as they were written."""
+    """The file's rows. `columns` are those present, by the values of COLUMNS; the others are in `ignored_columns` as they were written."""
 
     columns: Sequence[str]
     ignored_columns: Sequence[str]
@@ -133,7 +133,7 @@ def _table(header: Sequence[str], names: Sequence[str | None], required: Sequenc
     doubled = sorted({name for name in known if known.count(name) > 1})
     if doubled:
         raise UnreadableFile(_("The column %(name)s is there twice.") % {"name": doubled[0]})
-    columns = [{"model": "model_id"}.get(name, name) for name in dict.fromkeys((*known, "port"))]  # an address may carry its port
+    columns = list(dict.fromkeys((*known, "port")))  # an address may carry its port
     ignored = [cell.strip() for cell, name in zip(header, names, strict=True) if name is None and cell.strip()]
     return Table(columns, ignored)
 

@@ -57,9 +57,12 @@ class ModelMatcher:
             return self._by_name[known]
         return None
 
+    def models(self) -> set[MinerModel]:
+        return set(self._by_name.values())
+
     def names(self) -> list[str]:
         """The catalogue's own names, for a message."""
-        return sorted({model.name for model in self._by_name.values()})
+        return sorted(model.name for model in self.models())
 
 
 def assign_models(reported: dict[int, str], *, matcher: ModelMatcher) -> int:

@@ -100,12 +100,13 @@ class MinerQuerySet(models.QuerySet["Miner"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> MinerQuerySet:
         return self.filter(site__in=Site.objects.visible_to(user))
 
-    def beginning_with(self, text: str) -> MinerQuerySet:
-        """Whose ID, address, serial number, MAC or worker (expected or reported) begins with `text`, in whatever case.
+    def beginning_with(self, text: str, *, mac: str | None = None) -> MinerQuerySet:
+        """Whose ID, address, serial number, MAC or worker (expected or reported) begins with `text`, in whatever case; or whose
+        MAC is `mac`.
 
         Two searches put together: of a condition over both tables the database could use no index.
         """
-        known = Q()
+        known = Q(mac_address=mac) if mac else Q()
         for field in SEARCHED_FIELDS:
             known |= Q(**{f"{field}__istartswith": text})
         reported = Miner.objects.filter(live__worker_name__istartswith=text)

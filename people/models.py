@@ -48,6 +48,10 @@ class Session(AbstractBaseSession):
         abstract = False
         db_table = "people_sessions"
 
+    def __str__(self) -> str:
+        """Without the key: with it anybody is that person."""
+        return f"{self.address or '–'} {self.started_at:%Y-%m-%d %H:%M}" if self.started_at else str(self.address or "–")
+
     @classmethod
     def get_session_store_class(cls) -> Any:
         return import_module(settings.SESSION_ENGINE).SessionStore

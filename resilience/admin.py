@@ -11,11 +11,12 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from resilience.models import JobLease
+from sites.exports import ListExport
 from telemetry import units
 
 
 @admin.register(JobLease)
-class JobLeaseAdmin(ModelAdmin):
+class JobLeaseAdmin(ListExport, ModelAdmin):
     list_display = ["name", "health", "started", "succeeded", "took", "dropped", "result", "error"]
     empty_text = _("No job has run yet. The cluster starts them: “manage.py up” runs it beside the web server.")
 

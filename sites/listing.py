@@ -18,6 +18,8 @@ from unfold.admin import ModelAdmin, checkbox
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from sites.exports import ListExport
+
 COUNT_AT_MOST = 10_000
 KEY_MARK = "key-of-the-row"
 
@@ -52,12 +54,23 @@ class LimitedCountPaginator(Paginator):
         return self.object_list.filter(pk__in=keys)
 
     def _keys(self, start: int, end: int) -> list[Any]:
-        return list(self.object_list.values_list("pk", flat=True)[start:end])
+        try:
+            return list(self.object_list.values_list("pk", flat=True)[start:end])
+        except OverflowError:  # the address names a key larger than SQLite's integers: no row has it
+            return []
+
+
+class AtLeast(int):
+    """A count that went no further. It says so wherever it is shown, for one in "Select all 10,000+ miners"."""
+
+    def __str__(self) -> str:
+        return f"{int(self):,}+"
 
 
 class LargeChangeList(ChangeList):
     """A list of a LimitedCountPaginator's; where everything fits on one page, that one too is read by its keys."""
 
+    result_count: int
     counts_no_further = False
     """Whether there are COUNT_AT_MOST rows or more: how many is not known."""
 
@@ -66,11 +79,13 @@ class LargeChangeList(ChangeList):
         if isinstance(self.paginator, LimitedCountPaginator) and not self.multi_page:
             self.result_list = self.paginator.rows(self.paginator.first_keys)
         self.counts_no_further = self.result_count >= COUNT_AT_MOST
+        if self.counts_no_further:
+            self.result_count = AtLeast(self.result_count)
         if not (self.has_active_filters or self.query):
             self.full_result_count = self.result_count  # the header offers to show all of what nothing narrows otherwise
 
 
-class LargeList:
+class LargeList(ListExport):
     """Mixed into the admin of a table that grows."""
 
     show_full_result_count = False

@@ -14,12 +14,15 @@ from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
 from sites.changes import read_changes
+from sites.exports import ListExport
 from sites.models import Site
 
 CHANGES_PER_PAGE = 50
+NAMED_AT_MOST = 100
+"""Of what is to be deleted; all of it is counted."""
 
 
-class RecordedAdmin(ModelAdmin):
+class RecordedAdmin(ListExport, ModelAdmin):
     """Mixed into the admin of a model with `changes = ChangeRecords(...)`."""
 
     def visible_history(self, request: HttpRequest) -> QuerySet[Any]:
@@ -33,6 +36,16 @@ class RecordedAdmin(ModelAdmin):
         except FieldDoesNotExist:
             return records if request.user.is_superuser else records.filter(id__in=self.get_queryset(request).order_by().values("pk"))
         return records if request.user.is_superuser else records.filter(site_id__in=sites)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], Any, set[Any], list[Any]]:
+        """Whoever may delete these deletes with them what was observed of them (readings, alerts, sessions): counted, not listed.
+
+        Nobody may delete that by itself, and for Django what hangs on a row needs the right of its own.
+        """
+        _all, counts, _refused, protected = super().get_deleted_objects(objs, request)
+        named = [str(each) for each in objs[:NAMED_AT_MOST]] + ["…"] * (len(objs) > NAMED_AT_MOST)
+        allowed = all(self.has_delete_permission(request, each) for each in objs)
+        return named, counts, set() if allowed else {self.opts.verbose_name}, protected
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_or_change_permission(request):

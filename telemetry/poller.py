@@ -24,9 +24,10 @@ from cgminer.client import RetryPolicy, Timeouts
 from cgminer.poll import Outcome, RoundPolicy, Target, due_this_round
 from cgminer.poll.mailbox import Mailbox
 from cgminer.poll.round import Round
-from miners.identity import Identity, fill_identities
+from miners.identity import Identity, fill_identities, follow_ports
 from miners.matching import ModelMatcher, assign_models
 from miners.models import Miner
+from miners.reach import refusal
 from resilience import failures
 from resilience.bulkheads import COLLECTION, bulkhead
 from resilience.leases import job_lease
@@ -39,6 +40,7 @@ from telemetry.poll_plan import WHOLE, Shard, job_name, round_number
 from telemetry.poll_report import PollReport
 from telemetry.poll_state import Change, Memory, store_changes, tell_of_offline
 from telemetry.polled import UNREADABLE, reading_of
+from telemetry.raw_replies import NEW_AT_ONCE, keep_this_round, store_replies
 
 log = structlog.get_logger(__name__)
 
@@ -86,14 +88,14 @@ class _PollRound:
         self.report = PollReport(site_id=site.code, shard=str(shard), started_at=now)
         self.begun = time.monotonic()
         inventory = _inventory(site, shard)
-        number = round_number(now, site.interval_seconds)
+        self.number = number = round_number(now, site.interval_seconds)
         self.miners = {miner.pk: miner for miner in inventory if due_this_round(miner.memory.failures, number)}
         self.report.skipped = len(inventory) - len(self.miners)
         self.matcher: ModelMatcher | None = None
 
     def run(self) -> PollReport:
         report = self.report
-        with _polling([_target(miner) for miner in self.miners.values()]) as mailbox:
+        with _polling([self._target(miner) for miner in self.miners.values()]) as mailbox:
             for outcomes in mailbox.batches(enough=BATCH, within_s=FLUSH_S):
                 self._store([outcome for outcome in outcomes if not outcome.cut_off])
                 if self._elapsed_ms() > (settings.POLL_DEADLINE_S + STORE_GRACE_S) * 1000:
@@ -102,6 +104,12 @@ class _PollRound:
         report.duration_ms = self._elapsed_ms()
         self._log()
         return report
+
+    def _target(self, miner: _Polled) -> Target:
+        memory = miner.memory
+        is_new = memory.joined is None and len(self.miners) <= NEW_AT_ONCE
+        keep = is_new or keep_this_round(miner.pk, self.number, self.site.interval_seconds)
+        return Target(key=miner.pk, address=miner.address, joined=memory.joined, failures=memory.failures, keep_raw=keep)
 
     def _log(self) -> None:
         report = self.report
@@ -136,6 +144,7 @@ class _PollRound:
         changes = [change for outcome in outcomes if (change := self._change(outcome))]
         store_changes(changes)
         tell_of_offline(changes, site_code=self.site.code)
+        store_replies(outcomes)
         self._complete_inventory(outcomes)
         self._count(outcomes)
 
@@ -157,9 +166,10 @@ class _PollRound:
         return None if after == miner.memory else Change(miner.pk, miner.miner_id, before=miner.memory, after=after)
 
     def _complete_inventory(self, outcomes: list[Outcome]) -> None:
-        """Learn what the inventory does not know yet: the model, the serial number, the MAC address."""
+        """Learn what the inventory does not know yet: the model, the serial number, the MAC address, the port of a new firmware."""
         reported: dict[int, str] = {}
         identities: dict[int, Identity] = {}
+        ports: dict[int, int] = {}
         for outcome in outcomes:
             snapshot = outcome.snapshot
             if snapshot is None:
@@ -170,10 +180,14 @@ class _PollRound:
             learnt = miner.identity.completed(serial_number=snapshot.serial_number, mac_address=snapshot.mac_address)
             if learnt != miner.identity:
                 identities[miner.pk] = learnt
+            if outcome.found_at:
+                ports[miner.pk] = outcome.found_at.port
         if reported:
             self.matcher = self.matcher or ModelMatcher.from_catalogue()
             assign_models(reported, matcher=self.matcher)
         fill_identities(identities)
+        if ports:
+            follow_ports(ports)
 
     def _count(self, outcomes: list[Outcome]) -> None:
         report = self.report
@@ -225,10 +239,6 @@ def _inventory(site: Site, shard: Shard) -> list[_Polled]:
     ]
 
 
-def _target(miner: _Polled) -> Target:
-    return Target(key=miner.pk, address=miner.address, joined=miner.memory.joined, failures=miner.memory.failures)
-
-
 def round_policy() -> RoundPolicy:
     """The patience of a round, from the settings: a first request that may wait long loses no slow miner, so retries can be short."""
     connect_s, send_s, receive_s = settings.POLL_CONNECT_TIMEOUT_S, settings.POLL_SEND_TIMEOUT_S, settings.POLL_RECEIVE_TIMEOUT_S
@@ -259,7 +269,7 @@ def _failure_told(site: Site) -> Iterator[None]:
 def _polling(targets: list[Target]) -> Iterator[Mailbox]:
     """A round in a thread of the collection pool, for as long as the block lasts; its outcomes arrive in the mailbox."""
     mailbox = Mailbox()
-    polling = Round(targets, policy=round_policy(), deliver=mailbox.deliver, unread=mailbox.unread)
+    polling = Round(targets, policy=round_policy(), deliver=mailbox.deliver, unread=mailbox.unread, refuse=refusal())
     bulkhead(COLLECTION).submit(mailbox.fill, polling.run)
     try:
         yield mailbox

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import replace
 
 from django.conf import settings
 
 from cgminer.address import Address
 from cgminer.client import MinerClient, RetryPolicy, Timeouts
-from cgminer.errors import MinerTimeout
+from cgminer.errors import MinerTimeout, PortClosed
+from cgminer.protocols import elsewhere
 from cgminer.reading import Answer
 from miners.reach import within_reach
 from resilience.bulkheads import COLLECTION, bulkhead
 
 PROBE_WITHIN_S = 5.0
 """Longer nobody waits before a page; the poller has more patience."""
-_SECRETS = re.compile(r"(\"?\b(?:pass|passwd|password|pwd|token)\w*\"?\s*[:=]\s*)(\"(?:[^\"\\]|\\.)*\"|[^,|}\s]+)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """One reply as it came, by the command as it was sent; bytes that are no text are escaped, passwords are blacked out."""
-
-    command: str
-    size_bytes: int
-    text: str
 
 
 def client_for(address: Address, *, attempts: int) -> MinerClient:
@@ -49,13 +39,18 @@ def probe_within(address: Address, *, seconds: float = PROBE_WITHIN_S) -> Answer
 
 
 def _asked(address: Address) -> Answer:
-    return client_for(within_reach(address), attempts=1).read_snapshot()
+    client = client_for(within_reach(address), attempts=1)
+    try:
+        return client.read_snapshot()
+    except PortClosed:
+        other = elsewhere(client.address)
+        if other is None:
+            raise
+        return _at_the_other_port(client, other)
 
 
-def heard(answer: Answer) -> list[Heard]:
-    return [Heard(command=command, size_bytes=len(raw), text=readable(raw)) for command, raw in answer.raw.items()]
-
-
-def readable(raw: bytes) -> str:
-    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\0")
-    return _SECRETS.sub(r"\1***", text)
+def _at_the_other_port(client: MinerClient, other: Address) -> Answer:
+    try:
+        return replace(client, address=other).read_snapshot()
+    except PortClosed as error:
+        raise PortClosed(f"{client.address}: refused the connection, and so did port {other.port}; is the miner up?") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cgminer.actions import avalon, braiins, luxos, stock, whatsminer
+from cgminer.actions import avalon, braiins, luxos, stock, whatsminer, whatsminer3
 from cgminer.actions.conversation import Conversation
 from cgminer.actions.dialects import Dialect, dialect_of_answer, why_not
 from cgminer.client import MinerClient
@@ -38,6 +38,13 @@ WAYS: Final[Mapping[Dialect, Mapping[str, Way]]] = {
         "restart": whatsminer.restart,
         "reboot": whatsminer.reboot,
         "set_pool": whatsminer.set_pool,
+    },
+    Dialect.WHATSMINER_API3: {
+        "enable": whatsminer3.start,
+        "disable": whatsminer3.stop,
+        "restart": whatsminer3.restart,
+        "reboot": whatsminer3.reboot,
+        "set_pool": whatsminer3.set_pool,
     },
     Dialect.AVALON: {
         "enable": avalon.wake_up,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from cgminer import faults, wire
+from cgminer import faults, frames, wire
 from cgminer.client import MinerClient
 from cgminer.errors import ActionRefused, MinerAccessDenied, MinerError, MinerReplyError, MinerTimeout
 from cgminer.reading import Answer
@@ -44,7 +44,10 @@ class Conversation:
     def accept(self, reply: dict[str, Any], *, command: str) -> None:
         """Raise what a refusal in `reply` means."""
         try:
-            wire.raise_for_status(reply, command=command)
+            if command in frames.CONTROLS:
+                frames.raise_for_code(reply, command=command)
+            else:
+                wire.raise_for_status(reply, command=command)
         except MinerError as error:
             self._done = False
             raise faults.located(error, self.client.address) from error
@@ -54,7 +57,8 @@ class Conversation:
         return self._done or (error.sent and isinstance(error, _SILENCES))
 
     def _refuse_late(self, command: str) -> None:
-        if self.tell_before is not None and command in wire.CONTROL_COMMANDS and time.monotonic() > self.tell_before:
+        is_control = command in wire.CONTROL_COMMANDS or command in frames.CONTROLS
+        if self.tell_before is not None and is_control and time.monotonic() > self.tell_before:
             raise ActionRefused(f"{self.client.address}: it took too long to get here, {command!r} was not sent any more.")
 
     def _note(self, command: str) -> None:

@@ -1,8 +1,9 @@
-"""Which firmware can carry out what over TCP 4028.
+"""Which firmware can carry out what over its API.
 
 Sources: cgminer's API-README (restart, addpool, switchpool, save); Braiins "BOSminer API" (pause, resume, addpool, switchpool, which a
 restart forgets; no restart over this API); LuxOS API documentation (session, curtail, resetminer, rebootdevice, fanset, frequencyset);
-WhatsminerAPI v2.0; Canaan's `ascset` options. What is not documented there is left out rather than tried on somebody's farm.
+WhatsminerAPI v2.0; MicroBT's API 3 document; Canaan's `ascset` options. What is not documented there is left out rather than tried on
+somebody's farm.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Dialect(StrEnum):
     BRAIINS = "Braiins OS"
     LUXOS = "LuxOS"
     WHATSMINER = "Whatsminer firmware"
+    WHATSMINER_API3 = "Whatsminer firmware (API 3)"
     AVALON = "Avalon firmware"
     SEALMINER = "Sealminer firmware"
     AURADINE = "Auradine firmware"
@@ -36,6 +38,7 @@ _SUPPORTED: Final[Mapping[Dialect, frozenset[str]]] = {
     Dialect.BRAIINS: frozenset({"enable", "disable", "set_pool"}),
     Dialect.LUXOS: frozenset({"enable", "disable", "restart", "reboot", "set_pool", "set_fan", "set_frequency"}),
     Dialect.WHATSMINER: frozenset({"enable", "disable", "restart", "reboot", "set_pool"}),
+    Dialect.WHATSMINER_API3: frozenset({"enable", "disable", "restart", "reboot", "set_pool"}),
     Dialect.AVALON: frozenset({"enable", "disable", "reboot", "set_pool", "set_fan"}),
     Dialect.SEALMINER: frozenset(),
     Dialect.AURADINE: frozenset(),
@@ -45,6 +48,7 @@ _BY_FIRMWARE: Final = {
     Firmware.BRAIINS: Dialect.BRAIINS,
     Firmware.LUXOS: Dialect.LUXOS,
     Firmware.WHATSMINER: Dialect.WHATSMINER,
+    Firmware.WHATSMINER_API3: Dialect.WHATSMINER_API3,
     Firmware.AVALON: Dialect.AVALON,
     Firmware.SEALMINER: Dialect.SEALMINER,
     Firmware.AURADINE: Dialect.AURADINE,
@@ -82,7 +86,7 @@ def why_not(dialect: Dialect, command: str, params: Mapping[str, Any]) -> str | 
         return f"{dialect} cannot do {command} over its API" + (f"; it can do {known}" if known else "")
     if dialect is Dialect.AVALON and command == "set_fan" and float(params.get("speed", 100)) < LOWEST_AVALON_FAN:
         return f"{dialect} takes fan speeds from {LOWEST_AVALON_FAN} to 100 %"
-    if dialect is Dialect.WHATSMINER and command == "set_pool" and params.get("pool_id") is not None:
+    if dialect in (Dialect.WHATSMINER, Dialect.WHATSMINER_API3) and command == "set_pool" and params.get("pool_id") is not None:
         return f"{dialect} cannot switch to a configured pool by its number; give the pool's address"
     return None
 

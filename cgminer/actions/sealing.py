@@ -35,11 +35,11 @@ class Token:
     def sealed_text(self, text: str) -> str:
         plain = text.encode()
         padded = plain + b"\0" * (-len(plain) % _BLOCK)
-        return base64.b64encode(_cipher(self.key).encryptor().update(padded)).decode()
+        return base64.b64encode(cipher(self.key).encryptor().update(padded)).decode()
 
     def open(self, sealed: str) -> bytes:
         """The plain bytes of an encrypted answer. Raises ValueError when it is none."""
-        return bytes(_cipher(self.key).decryptor().update(base64.b64decode(sealed))).rstrip(b"\0")
+        return bytes(cipher(self.key).decryptor().update(base64.b64decode(sealed))).rstrip(b"\0")
 
 
 def token_for(password: str, *, time: str, salt: str, newsalt: str) -> Token:
@@ -78,7 +78,7 @@ def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-def _cipher(key: bytes) -> Any:
+def cipher(key: bytes) -> Any:
     try:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     except ImportError as error:

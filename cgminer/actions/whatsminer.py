@@ -36,15 +36,21 @@ def reboot(miner: Conversation, params: Mapping[str, Any]) -> str:
 
 def set_pool(miner: Conversation, params: Mapping[str, Any]) -> str:
     """`update_pools` takes the whole list: those in use until now follow as backups, with the password x, as no miner tells a password."""
-    url, user = str(params["pool_url"]), str(params["pool_user"])
-    others = [pool for pool in miner.answer.snapshot.pools if pool.url and pool.url != url][: MOST_POOLS - 1]
-    entries = [(url, user, str(params.get("pool_password") or "x")), *((pool.url, pool.user or "", "x") for pool in others)]
-    entries += [("", "", "")] * (MOST_POOLS - len(entries))
+    entries = pools_with(miner, params)
+    count = len(entries)
+    entries += [("", "", "")] * (MOST_POOLS - count)
     fields: dict[str, str] = {}
     for number, (its_url, worker, password) in enumerate(entries, start=1):
         fields |= {f"pool{number}": its_url, f"worker{number}": worker, f"passwd{number}": password}
     _tell(miner, "update_pools", **fields)
-    return f"first of {len(others) + 1} pools now"
+    return f"first of {count} pools now"
+
+
+def pools_with(miner: Conversation, params: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Address, worker and password of the pool that is wanted, and behind it of those that the miner has."""
+    url, user = str(params["pool_url"]), str(params["pool_user"])
+    others = [pool for pool in miner.answer.snapshot.pools if pool.url and pool.url != url][: MOST_POOLS - 1]
+    return [(url, user, str(params.get("pool_password") or "x")), *((pool.url, pool.user or "", "x") for pool in others)]
 
 
 def _tell(miner: Conversation, command: str, **fields: str) -> None:

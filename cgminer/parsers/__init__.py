@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cgminer.errors import MinerReplyError
-from cgminer.parsers import antminer, auradine, avalon, braiins, generic, luxos, sealminer, whatsminer
+from cgminer.parsers import antminer, auradine, avalon, braiins, generic, luxos, sealminer, whatsminer, whatsminer3
 from cgminer.parsers.basics import finish
 from cgminer.parsers.identify import Firmware, identify
 from cgminer.parsers.sections import Fields, Replies
@@ -25,6 +25,7 @@ _READERS: Final[dict[Firmware, Callable[[Replies], Fields]]] = {
     Firmware.BRAIINS: braiins.read,
     Firmware.LUXOS: luxos.read,
     Firmware.WHATSMINER: whatsminer.read,
+    Firmware.WHATSMINER_API3: whatsminer3.read,
     Firmware.AVALON: avalon.read,
     Firmware.SEALMINER: sealminer.read,
     Firmware.AURADINE: auradine.read,
@@ -36,6 +37,7 @@ _FURTHER_COMMANDS: Final[dict[Firmware, tuple[str, ...]]] = {
     Firmware.BRAIINS: ("devs", "devdetails", "temps", "fans", "tunerstatus"),
     Firmware.LUXOS: ("devs", "temps", "fans", "power", "config", "profiles"),
     Firmware.WHATSMINER: ("edevs", "devdetails", "status", "get_version", "get_psu", "get_miner_info", "get_error_code"),
+    Firmware.WHATSMINER_API3: (),
     Firmware.AVALON: (),
     Firmware.SEALMINER: (),
     Firmware.AURADINE: ("devs", "fan", "psu", "temperature", "frequency", "mode", "led", "ipreport", "asccount"),
@@ -43,6 +45,7 @@ _FURTHER_COMMANDS: Final[dict[Firmware, tuple[str, ...]]] = {
 }
 _UNKNOWN_TO: Final[dict[Firmware, frozenset[str]]] = {
     Firmware.WHATSMINER: frozenset({"stats", "version"}),
+    Firmware.WHATSMINER_API3: frozenset(_BASIC_COMMANDS),
     Firmware.BRAIINS: frozenset({"stats"}),
 }
 _USEFUL_COMMANDS: Final = {
@@ -53,6 +56,7 @@ _CGMINER_SECTIONS: Final = ("SUMMARY", "STATS", "POOLS", "VERSION", "DEVS", "DEV
 _BRAIINS_SECTIONS: Final = ("FANS", "TEMPS", "TEMPCTRL", "FANCTRL", "TUNERSTATUS", "POWER", "PROFILES")
 _AURADINE_SECTIONS: Final = ("Fan", "PSU", "Temperature", "Frequency", "Voltage", "Mode", "LED", "IPReport", "ASCCount")
 _MINER_SECTIONS: Final = frozenset(_CGMINER_SECTIONS + _BRAIINS_SECTIONS + _AURADINE_SECTIONS)
+_API3_SECTIONS: Final = ("miner", "system", "summary", "edevs", "pools")
 
 
 def parse_snapshot(
@@ -93,6 +97,8 @@ def _why_nothing(known: Replies) -> str:
 
 
 def _says_something(reply: Mapping[str, Any]) -> bool:
+    if type(reply.get("msg")) is dict and "code" in reply:
+        return any(reply["msg"].get(name) and isinstance(reply["msg"][name], dict | list) for name in _API3_SECTIONS)
     return any(value and isinstance(value, dict | list) for name, value in reply.items() if name in _MINER_SECTIONS)
 
 

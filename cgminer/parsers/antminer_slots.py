@@ -28,6 +28,8 @@ class SlotNames(NamedTuple):
     chip: str
     sensor: str
     chip_sensors: tuple[str, ...]
+    sides: tuple[str, ...]
+    """Of boards whose sensors are told apart by the side the air or the water comes in: the board's first, then its chips'."""
     blackminer_chips: str
     clocks: tuple[str, ...]
     serials: tuple[str, ...]
@@ -54,6 +56,7 @@ def _names_of(slot: int) -> SlotNames:
         chip=f"temp_chip{slot}",
         sensor=f"temp{slot}",
         chip_sensors=(f"temp2_{slot}", f"temp3_{slot}", f"temp4_{slot}"),
+        sides=(f"temp_in_pcb_{slot}", f"temp_out_pcb_{slot}", f"temp_in_chip_{slot}", f"temp_out_chip_{slot}"),
         blackminer_chips=f"chipTemp{slot}",
         clocks=(f"freq{slot}", f"freq_avg{slot}", f"chain_freq{slot}"),
         serials=(f"chain_sn{slot}", f"sn{slot}"),
@@ -68,10 +71,12 @@ _MOST_FIELDS: Final = 500
 _LONGEST_REMEMBERED: Final = 512
 _NO_SENSORS: Final = ("0-0-0-0", None, "", 0)
 SLEEP_MODES: Final = (254, "254")
-_MODEL_FAMILY = re.compile(r"Antminer\s+([A-Z]+)\d*", re.IGNORECASE)
+_MODEL_FAMILY = re.compile(r"Antminer\s+([A-Z]+)(\d*)", re.IGNORECASE)
 _FAMILY_UNITS: Final = {"L": 1e-3, "D": 1e-3, "E": 1e-3, "B": 1e-9, "Z": 1e-6, "Hammer": 1e-3}
 """Before `rate_unit` existed, "GHS 5s" was MH/s on scrypt, X11 and ethash models, H/s on B3, kSol/s on Z9 and Z11."""
 _SOLUTIONS_PER_KSOL: Final = 1000
+_FIRST_SCRYPT_IN_GHS, _MOST_SCRYPT_GHS = 7, 1000
+"""An L3+ does 500 MH/s and an L7 9 GH/s: from there on a number below 1,000 under "GHS" is what it says."""
 
 
 def layout_of(main: Row) -> Layout:
@@ -141,9 +146,17 @@ def unit_of(main: Row, model: str | None) -> float:
     family = _MODEL_FAMILY.match(model or "")
     letter = family[1].upper() if family else (model or "S")[:6]
     factor = _FAMILY_UNITS.get(letter, 1.0)
+    if letter == "L" and family and int(family[2] or 0) >= _FIRST_SCRYPT_IN_GHS and _is_in_gigahashes(main):
+        return 1.0
     if letter == "Z" and (plausible.rate(main.get("GHS av")) or 0) > _SOLUTIONS_PER_KSOL:
         return 1e-9
     return factor
+
+
+def _is_in_gigahashes(main: Row) -> bool:
+    """Told from the rated rate, which a machine that starts has too."""
+    stated = plausible.rate(pick(main, ("total_rateideal", "GHS av", "GHS 5s")))
+    return bool(stated) and (stated or 0) < _MOST_SCRYPT_GHS
 
 
 def in_ghs(value: float | None, unit: float, bitcoin: bool) -> float | None:
@@ -214,6 +227,9 @@ def _slot(main: Row, names: SlotNames) -> _Slot | None:
 
 def _summarising_sensors(main: Row, names: SlotNames) -> Sensors:
     """Board and chip sensors of a slot under `temp1`, `temp2_1`: they only count where the sensors are not listed one by one."""
+    if any(side in main for side in names.sides):
+        listed = [plausible.temperatures(main.get(side)) for side in names.sides]
+        return listed[0] + listed[1], listed[2] + listed[3]
     pcb = plausible.temperatures(main.get(names.sensor))
     if (chips := main.get(names.blackminer_chips)) is not None:
         return pcb, plausible.temperatures(chips)

@@ -15,6 +15,7 @@ class Firmware(StrEnum):
     BRAIINS = "braiins"
     LUXOS = "luxos"
     WHATSMINER = "whatsminer"
+    WHATSMINER_API3 = "whatsminer api 3"
     AVALON = "avalon"
     SEALMINER = "sealminer"
     AURADINE = "auradine"
@@ -42,6 +43,7 @@ _WHATSMINER_COMMANDS: Final = frozenset({"get_version", "get_psu", "get_miner_in
 _WHATSMINER_SUMMARY: Final = frozenset(
     {"Fan Speed In", "Fan Speed Out", "HS RT", "Factory GHS", "Upfreq Complete", "Chip Temp Max", "Hash Stable"}
 )
+_API3_COMMANDS: Final = frozenset({"get.device.info", "get.miner.status"})
 _AURADINE_COMMANDS: Final = frozenset({"ipreport", "psu", "temperature", "fan"})
 _ANTMINER_STATS: Final = frozenset(
     {"BMMiner", "chain_acn1", "miner_count", "fan_num", "temp_num", "temp_pcb1", "chain_rate1", "rate_ideal", "rate_avg"}
@@ -54,6 +56,8 @@ _LONGEST_REMEMBERED: Final = 2_000
 
 
 def identify(replies: Replies) -> Firmware:
+    if not _API3_COMMANDS.isdisjoint(replies):
+        return Firmware.WHATSMINER_API3
     return _by_words(replies) or _by_stats(replies) or _by_summary(replies) or Firmware.GENERIC
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from cgminer import plausible
 from cgminer.parsers import antminer, rates
-from cgminer.parsers.basics import device_boards, rates_from_devices
+from cgminer.parsers.basics import device_boards, mean, rates_from_devices
 from cgminer.parsers.braiins import nominal_ghs, read_fans, read_temps
 from cgminer.parsers.sections import Fields, Replies, Row, device_rows, fill, first, keep, rows
 from cgminer.snapshot import Board, MiningState
@@ -24,6 +24,7 @@ def read(replies: Replies) -> Fields:
     if not fields.get("temperature_boards"):
         read_temps(replies, fields)
     read_fans(replies, fields)
+    keep(fields, temperature_ambient=_coolant(replies))
     config = first(replies.get("config"), "CONFIG")
     keep(
         fields,
@@ -55,6 +56,14 @@ def _power_limit(profiles: list[Row], config: Row) -> float | None:
     """The power of the profile in use."""
     chosen = config.get("Profile")
     return next((plausible.watts(row.get("Watts")) for row in profiles if chosen and row.get("Profile Name") == chosen), None)
+
+
+def _coolant(replies: Replies) -> float | None:
+    """`METADATA` of `temps` names the sensors: which of them measures the water that comes in, on machines that are cooled by it."""
+    named = rows(replies.get("temps"), "METADATA")
+    sensors = {sensor for row in named if row.get("Label") == "Water Inlet" for sensor in row if sensor != "Label"}
+    found = [plausible.temperature(row.get(sensor)) for row in rows(replies.get("temps"), "TEMPS") for sensor in sensors]
+    return mean([value for value in found if value is not None])
 
 
 def _state(config: Row, fields: Fields) -> MiningState | None:

@@ -21,6 +21,7 @@ from cgminer.snapshot import Board, MiningState, Snapshot
 MOST_PLANS: Final = 256
 MOST_FIRMWARES: Final = 1_024
 _LONGEST_NAME: Final = 200
+_LEAST_GHS: Final = 1_000
 _MOST_FIELDS: Final = 300
 _LONGEST_SHAPE: Final = 10_000
 """Letters in the names of all fields; a machine that sends more is not one of thousands."""
@@ -79,7 +80,14 @@ class Plan:
         succeeded = set(parts.said[: len(_SECTIONS)]) == {"S"}
         if str(parts.main.get("ID", "")).startswith("POOL"):
             return  # no row of a machine
-        if succeeded and unit_of(parts.main, snapshot.model) == 1 and all(len(word or "") <= _LONGEST_NAME for word in parts.said):
+        # Below, the unit may hang on the numbers, which change.
+        is_large = (snapshot.hashrate_ghs or 0) >= _LEAST_GHS
+        if (
+            succeeded
+            and is_large
+            and unit_of(parts.main, snapshot.model) == 1
+            and all(len(word or "") <= _LONGEST_NAME for word in parts.said)
+        ):
             if len(self._of_firmware) >= MOST_FIRMWARES:
                 self._of_firmware.clear()
             self._of_firmware[parts.said] = {name: getattr(snapshot, name) for name in _IDENTITY}

@@ -44,9 +44,9 @@ def read_pools(replies: Replies) -> tuple[Pool, ...]:
     return pools_of(found) if found else _pool_on_display(replies)
 
 
-def pools_of(found: Sequence[Row]) -> tuple[Pool, ...]:
-    """The same of the rows of `POOLS`, of which there is one at least."""
-    names = _NEW_API_NAMES if "url" in found[0] else _NAMES
+def pools_of(found: Sequence[Row], *, names: PoolNames | None = None) -> tuple[Pool, ...]:
+    """The same of the rows of `POOLS`, of which there is one at least; `names` where they are neither the usual ones nor the new API's."""
+    names = names or (_NEW_API_NAMES if "url" in found[0] else _NAMES)
     configured = [(index, row, url) for index, row in enumerate(found) if (url := plausible.text(row.get(names.url), 255)) is not None]
     in_use = _in_use([row for _, row, _ in configured], names)
     pools = []

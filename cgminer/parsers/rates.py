@@ -14,7 +14,7 @@ from cgminer.parsers.sections import Row
 _UNITS: Final = (("GHS", 1.0), ("MHS", 1e-3))
 _RARE_UNITS: Final = (("THS", 1e3), ("KHS", 1e-6), ("HS", 1e-9))
 _AVERAGES: Final = ("av", "AV", "avg", "30m", "15m", "5m", "1m")
-_SHORT: Final = ("5s", "20s", "30s", "30S", "1m", "5m", "15m", "30m")
+_SHORT: Final = ("5s", "20s", "30s", "30S", "1s", "10s", "15s", "60s", "1m", "5m", "15m", "30m")
 
 
 def _names(windows: tuple[str, ...], units: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:

@@ -35,6 +35,9 @@ def read(replies: Replies) -> Fields:
         fan_speeds=tuple(speed for name in _FANS if (speed := plausible.rpm(summary.get(name))) is not None),
         power_consumption=plausible.watts(pick(summary, ("Power", "Power_RT"))),
         power_limit=plausible.watts(summary.get("Power Limit")),
+        power_mode=plausible.text(
+            str(pick(summary, ("Power Mode",)) or pick(message(replies.get("status")), ("power_mode",)) or "").lower(), 20
+        ),
         frequency_avg=plausible.frequency(summary.get("freq_avg")),
         temperature_ambient=plausible.temperature(summary.get("Env Temp")),
     )

@@ -2,5 +2,6 @@
 
 from cgminer.poll.policy import Outcome, RoundPolicy, Target, due_this_round
 from cgminer.poll.rounds import poll_in_batches, poll_round
+from cgminer.poll.search import search
 
-__all__ = ["Outcome", "RoundPolicy", "Target", "due_this_round", "poll_in_batches", "poll_round"]
+__all__ = ["Outcome", "RoundPolicy", "Target", "due_this_round", "poll_in_batches", "poll_round", "search"]

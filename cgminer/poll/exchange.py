@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from cgminer import faults, wire
@@ -32,6 +33,7 @@ class Exchange:
     __slots__ = (
         "_address",
         "_buffer",
+        "_is_complete",
         "_is_watched",
         "_readiness",
         "_request",
@@ -43,13 +45,23 @@ class Exchange:
         "started",
     )
 
-    def __init__(self, address: Address, request: bytes, *, where: Endpoint, timeouts: Timeouts, readiness: Readiness[Any]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        request: bytes,
+        *,
+        where: Endpoint,
+        timeouts: Timeouts,
+        readiness: Readiness[Any],
+        is_complete: Callable[[bytes | bytearray], bool] = wire.is_complete,
+    ) -> None:
         """Start connecting; `go_on` is to be called next. Raises OutOfSocketsError, or a MinerError at once."""
         self._address = address
         self._request = request
         self._timeouts = timeouts
         self._readiness = readiness
         self._buffer = bytearray()
+        self._is_complete = is_complete
         self.is_sent = False
         self.is_over = False
         self._socket = _connecting(address, where)
@@ -121,12 +133,12 @@ class Exchange:
                 chunk = b""  # a reset after the first bytes ends the reply like a close
             if not chunk:
                 return self._closed_by_miner()
-            if not self._buffer and wire.is_complete(chunk):
+            if not self._buffer and self._is_complete(chunk):
                 return chunk
             self._buffer += chunk
             if len(self._buffer) > wire.MAX_REPLY_BYTES:
                 raise faults.reply_too_long(self._address, wire.MAX_REPLY_BYTES)
-            if wire.is_complete(self._buffer):
+            if self._is_complete(self._buffer):
                 return bytes(self._buffer)
 
     def _closed_by_miner(self) -> bytes:

@@ -1,10 +1,9 @@
-"""Carries outcomes from the threads that poll to the one that stores them."""
+"""Carries outcomes from the thread that polls to the one that stores them."""
 
 from __future__ import annotations
 
 import math
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,26 +11,24 @@ from cgminer.poll.policy import Outcome
 
 
 class Mailbox:
-    """Several writers, one reader, and a count of what was not read yet."""
+    """One writer, one reader, and a count of what was not read yet."""
 
-    def __init__(self, *, writers: int = 1) -> None:
-        self._writers = writers
+    def __init__(self) -> None:
+        self._is_written = False
         self._letters: queue.SimpleQueue[list[Outcome] | BaseException | None] = queue.SimpleQueue()
-        self._writing = threading.Lock()
-        # The writers share one counter, the reader has the other, so that reading the difference needs no lock.
+        # The writer has one counter, the reader the other, so that reading the difference needs no lock.
         self._put = 0
         self._taken = 0
 
     def deliver(self, outcomes: list[Outcome]) -> None:
-        with self._writing:
-            self._put += len(outcomes)
+        self._put += len(outcomes)
         self._letters.put(outcomes)
 
     def unread(self) -> int:
         return self._put - self._taken
 
     def fill(self, produce: Callable[[], None]) -> None:
-        """Run `produce`, one writer's work, to its end. What it raises is raised where the outcomes are read."""
+        """Run `produce`, the writer's work, to its end. What it raises is raised where the outcomes are read."""
         try:
             produce()
         except BaseException as error:  # noqa: BLE001 - handed to the reading thread, which raises it
@@ -40,19 +37,19 @@ class Mailbox:
             self._letters.put(None)
 
     def batches(self, *, enough: int = 1, within_s: float = 0.0) -> Iterator[list[Outcome]]:
-        """Lists of `enough` outcomes or more, until every writer is through; fewer when the first of them has waited `within_s`."""
+        """Lists of `enough` outcomes or more, until the writer is through; fewer when the first of them has waited `within_s`."""
         gathered: list[Outcome] = []
         due = math.inf
-        while self._writers:
+        while not self._is_written:
             letter = self._next_letter(due)
             if isinstance(letter, BaseException):
                 raise letter
             if letter is None:
-                self._writers -= 1
+                self._is_written = True
             elif letter:
                 due = due if gathered else time.monotonic() + within_s
                 gathered += letter
-            if gathered and (len(gathered) >= enough or time.monotonic() >= due or not self._writers):
+            if gathered and (len(gathered) >= enough or time.monotonic() >= due or self._is_written):
                 yield gathered
                 self._taken += len(gathered)
                 gathered, due = [], math.inf

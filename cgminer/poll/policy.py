@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,6 +10,9 @@ from cgminer.address import Address
 from cgminer.client import RetryPolicy, Timeouts
 from cgminer.errors import MinerError
 from cgminer.snapshot import Snapshot
+
+MOST_RAW_BYTES = 64 * 1024
+"""Of one miner, far above what a reading takes: a machine that is no miner may send a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Target:
     """Whether its firmware answers joined commands; None when it was never asked."""
     failures: int = 0
     """Rounds it failed in a row."""
+    keep_raw: bool = False
+    """Whether the outcome is to carry the replies as received; replies that cannot be read are carried anyway."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,9 +42,18 @@ class Outcome:
     attempts: int
     joined: bool | None = None
     """What to remember for the next round's `Target.joined`."""
+    found_at: Address | None = None
+    """Where it answered, when that is another port than the target's: its firmware speaks another protocol than it did."""
     cut_off: bool = False
     """The round's deadline came before the miner had its time: the error says nothing about the miner."""
     finished_at: datetime
+    raw: Mapping[str, bytes] | None = None
+    """Replies as received, by the command as it was sent, cut after `MOST_RAW_BYTES` together; None where nobody wants them."""
+
+    @property
+    def address(self) -> Address:
+        """Where it answered, or should have."""
+        return self.found_at or self.target.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

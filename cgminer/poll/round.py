@@ -6,30 +6,28 @@ happen later (a retry, a look at the clock) is an entry in a heap of timers.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from cgminer import faults, wire
-from cgminer.errors import MinerError, MinerNameError, MinerReplyError, MinerTimeout
+from cgminer import faults
+from cgminer.errors import MinerError, MinerNameError, MinerReplyError, MinerTimeout, PortClosed
+from cgminer.poll.budget import Budget
 from cgminer.poll.exchange import OutOfSocketsError
 from cgminer.poll.garbage import rare_collections
+from cgminer.poll.handover import Handover
 from cgminer.poll.names import Resolver
 from cgminer.poll.policy import Outcome, RoundPolicy, Target
 from cgminer.poll.readiness import Readiness, readiness
+from cgminer.poll.timetable import Timetable
 from cgminer.poll.turn import Turn, TurnExchange
 from cgminer.reading import Answer, Dialogue, Reply
-from cgminer.sockets import Wakeup, sockets_allowed
+from cgminer.sockets import Wakeup
 
 _SHORTAGE_PAUSE_S = 0.05
 _UNREAD_PAUSE_S = 0.05
-_GATHER_S = 0.05
-"""Outcomes are handed over this often: waking the one who stores them costs both threads more than an outcome does."""
 
 
 class Round:
@@ -42,28 +40,22 @@ class Round:
         policy: RoundPolicy,
         deliver: Callable[[list[Outcome]], None],
         unread: Callable[[], int] = lambda: 0,
+        refuse: Callable[[str], MinerError | None] = lambda host: None,
     ) -> None:
+        """`refuse` may give an error for a host, given as a number, that is not to be asked."""
         self._policy = policy
-        self._deliver = deliver
-        self._unread = unread
+        self._refuse = refuse
         # Known-dead miners last: they would only hold sockets that live ones could use.
         self._fresh = deque(sorted(targets, key=policy.is_known_dead))
         self._again: deque[Turn] = deque()
         self._turns: set[Turn] = set()
         self._begun: deque[TurnExchange] = deque()
         self._answers: list[tuple[Turn, Reply]] = []
-        self._done: list[Outcome] = []
+        self._handover = Handover(deliver)
         self._left = len(self._fresh)
-        wanted = self._left * policy.retries.attempts  # a silent miner's earlier requests may still wait
-        self._most_open = sockets_allowed(min(wanted, policy.most_in_flight or wanted))
-        self._open = 0
-        self._young = 0
-        self._buffered = 0
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._serial = itertools.count()
-        # Every exchange is looked at for the first time after the same while, so they stand in a queue and not in the heap.
-        self._first_looks: deque[tuple[float, TurnExchange]] = deque()
-        self._first_look_s = min(policy.quick_s, policy.timeouts.connect_s, policy.retry_timeouts.connect_s)
+        self._budget = Budget(policy, miners=self._left, unread=unread)
+        first_look_s = min(policy.quick_s, policy.timeouts.connect_s, policy.retry_timeouts.connect_s)
+        self._times = Timetable(first_look_s=first_look_s, look=self._look)
         self._readiness: Readiness[TurnExchange] = readiness()
         self._wakeup = Wakeup()
         self._readiness.watch_bell(self._wakeup.bell)
@@ -71,7 +63,6 @@ class Round:
         self._stopped = False
         # When the sockets were last looked at. What had come by then was read, so no miner is called late because this machine is slow.
         self._looked_at = 0.0
-        self._handed_over_at = 0.0
 
     def run(self) -> None:
         ends = time.monotonic() + self._policy.deadline_s
@@ -79,6 +70,7 @@ class Round:
             with rare_collections():
                 while self._left and not self._stopped:
                     self._turn(ends)
+            self._handover.hand_over(0.0, is_last=True)
         finally:
             self._close()
 
@@ -93,24 +85,22 @@ class Round:
             elif not exchange.is_over:
                 self._ready(exchange, readable=bool(readable))
         self._read_answers()
-        self._run_timers()
+        self._times.run(self._looked_at)
         now = time.monotonic()
         if now >= ends:
             self._give_up()
-        if self._done and (now >= self._handed_over_at + _GATHER_S or not self._left):
-            self._deliver(self._done)
-            self._done, self._handed_over_at = [], now
+        self._handover.hand_over(now, is_last=not self._left)
 
     def stop(self) -> None:
-        """Let `run` return soon, from any thread; miners without an outcome get none."""
+        """Let `run` return soon, from any thread; outcomes that are there are handed over, other miners get none."""
         self._stopped = True
         self._wakeup.ring()
 
     def _start_some(self) -> None:
-        if self._unread() >= self._policy.most_unread:
+        if not self._budget.is_read:
             return
         for _ in range(self._policy.starts_per_turn):
-            if self._open >= self._most_open or self._young >= self._policy.most_young:
+            if not self._budget.has_room:
                 return
             if self._fresh:
                 target = self._fresh.popleft()
@@ -125,14 +115,15 @@ class Round:
                 return
 
     def _may_start(self) -> bool:
-        if not (self._fresh or self._again) or self._open >= self._most_open or self._young >= self._policy.most_young:
-            return False
-        return self._unread() < self._policy.most_unread
+        return bool(self._fresh or self._again) and self._budget.has_room and self._budget.is_read
 
     def _begin(self, turn: Turn) -> None:
         if turn.endpoint is None:
             self._resolver.ask(turn.target.address, turn)
-            self._later(self._policy.resolve_s, partial(self._check_name, turn))
+            self._times.later(self._policy.resolve_s, partial(self._check_name, turn))
+            return
+        if not turn.attempts and (error := self._refuse(turn.endpoint[1][0])):
+            self._finish(turn, error=error)
             return
         turn.begin_attempt()
         self._talk(turn, turn.dialogue.send, None)
@@ -148,22 +139,22 @@ class Round:
         except Exception as bug:  # noqa: BLE001 - a parser's mistake about one strange reply must not cost the others their round
             self._finish(turn, error=MinerReplyError(f"{turn.target.address}: the reply could not be read ({bug!r}); please report it"))
         else:
-            self._ask(turn, _request(command))
+            self._ask(turn, _request(turn.protocol.encode, command))
 
     def _ask(self, turn: Turn, request: bytes) -> None:
         try:
             exchange = TurnExchange(turn, request, readiness=self._readiness)
         except OutOfSocketsError:
-            self._most_open = max(1, self._open)
-            self._later(_SHORTAGE_PAUSE_S, partial(self._ask_after_all, turn, turn.dialogue, request))
+            self._budget.refused()
+            turn.wants_socket = True
+            self._times.later(_SHORTAGE_PAUSE_S, partial(self._ask_after_all, turn, turn.dialogue, request))
         except MinerError as error:
             self._talk(turn, turn.dialogue.throw, error)
         else:
             turn.exchange = exchange
             self._begun.append(exchange)
-            self._open += 1
-            self._young += 1
-            self._first_looks.append((exchange.started + self._first_look_s, exchange))
+            self._budget.opened()
+            self._times.begun(exchange)
 
     def _go_on_with_begun(self) -> None:
         while self._begun:
@@ -178,6 +169,7 @@ class Round:
     def _ask_after_all(self, turn: Turn, dialogue: Dialogue, request: bytes) -> None:
         """There was no socket a moment ago; meanwhile an earlier request may have been answered."""
         if turn in self._turns and turn.dialogue is dialogue and not turn.exchange:
+            turn.wants_socket = False
             self._ask(turn, request)
 
     def _ready(self, exchange: TurnExchange, *, readable: bool) -> None:
@@ -186,16 +178,16 @@ class Round:
         try:
             raw = exchange.advance(readable=readable)
         except MinerError as error:
-            self._buffered += exchange.held - before
+            self._budget.received(exchange.held - before)
             self._failed(exchange, error)
             return
-        self._buffered += exchange.held - before
+        self._budget.received(exchange.held - before)
         if raw is not None:
             self._hang_up(exchange)
             if turn.ears or exchange.is_ear:
                 self._answered_among_others(exchange)
             self._answers.append((turn, Reply(raw, (time.monotonic() - exchange.started) * 1000)))
-        elif self._buffered > self._policy.most_buffered_bytes:
+        elif self._budget.is_out_of_memory:
             self._failed(exchange, MinerReplyError(f"{turn.target.address}: given up, too many unfinished long replies at once"))
 
     def _read_answers(self) -> None:
@@ -222,6 +214,10 @@ class Round:
         else:
             self._talk(turn, turn.dialogue.throw, error)
 
+    def _look(self, exchange: TurnExchange) -> None:
+        self._budget.grown_up(exchange)
+        self._check(exchange)
+
     def _check(self, exchange: TurnExchange) -> None:
         """Look at an exchange that has been quiet for a while: over time, in the way of others, or free to go on waiting."""
         if exchange.is_over:
@@ -231,7 +227,7 @@ class Round:
         if left <= 0:
             turn.timeouts = self._policy.retry_timeouts
             self._failed(exchange, exchange.out_of_time())
-        elif self._fresh and self._open >= self._most_open:
+        elif self._fresh and self._budget.is_out_of_sockets:
             self._give_way(exchange)
         elif self._is_to_be_asked_again(exchange):
             exchange.is_ear = True
@@ -239,9 +235,9 @@ class Round:
             turn.exchange = None
             turn.timeouts = self._policy.retry_timeouts
             self._attempt_failed(turn, exchange.out_of_time())
-            self._later(min(left, self._policy.quick_s), partial(self._check, exchange))
+            self._times.later(min(left, self._policy.quick_s), partial(self._check, exchange))
         else:
-            self._later(min(left, self._policy.quick_s), partial(self._check, exchange))
+            self._times.later(min(left, self._policy.quick_s), partial(self._check, exchange))
 
     def _is_to_be_asked_again(self, exchange: TurnExchange) -> bool:
         turn = exchange.turn
@@ -259,11 +255,13 @@ class Round:
             self._again.append(turn)
 
     def _attempt_failed(self, turn: Turn, error: MinerError) -> None:
-        if not (isinstance(error, MinerTimeout) and isinstance(turn.last_error, MinerTimeout)):  # the first wait was the longest
-            turn.last_error = faults.located(error, turn.target.address)
+        if _says_more(error, turn):
+            turn.last_error = faults.located(error, turn.address)
         if error.worth_retrying and turn.attempts < self._policy.attempts_for(turn.target):
+            if isinstance(error, PortClosed):
+                turn.turn_elsewhere()
             turn.rest()
-            self._later(self._policy.retries.delay(turn.attempts - 1), partial(self._again.append, turn))
+            self._times.later(self._policy.retries.delay(turn.attempts - 1), partial(self._again.append, turn))
         elif not turn.ears or not error.worth_retrying:
             self._finish(turn, error=turn.last_error)
 
@@ -275,7 +273,7 @@ class Round:
         turn.is_resting = False
         self._turns.discard(turn)
         self._left -= 1
-        self._done.append(_outcome(turn, answer, error, cut_off=cut_off))
+        self._handover.add(turn, answer, error, cut_off=cut_off)
 
     def _take_names(self) -> None:
         for turn, found in self._resolver.answers():
@@ -303,43 +301,22 @@ class Round:
 
     def _hang_up(self, exchange: TurnExchange) -> None:
         turn = exchange.turn
-        self._buffered -= exchange.held
-        self._open -= 1
-        self._no_longer_young(exchange)
+        self._budget.closed(exchange)
         if turn.exchange is exchange:
             turn.exchange = None
         elif exchange.is_ear:
             turn.ears.remove(exchange)
         exchange.close()
 
-    def _no_longer_young(self, exchange: TurnExchange) -> None:
-        if exchange.is_young:
-            exchange.is_young = False
-            self._young -= 1
-
     def _hang_up_ears(self, turn: Turn) -> None:
         for ear in tuple(turn.ears):
             self._hang_up(ear)
 
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._serial), action))
-
-    def _run_timers(self) -> None:
-        while self._first_looks and self._first_looks[0][0] <= self._looked_at:
-            exchange = self._first_looks.popleft()[1]
-            self._no_longer_young(exchange)
-            self._check(exchange)
-        while self._timers and self._timers[0][0] <= self._looked_at:
-            heapq.heappop(self._timers)[2]()
-
     def _pause(self, ends: float) -> float:
         if self._may_start():
             return 0.0
-        until = min(ends, self._timers[0][0]) if self._timers else ends
-        if self._first_looks:
-            until = min(until, self._first_looks[0][0])
-        pause = max(0.0, until - time.monotonic())
-        return min(pause, _UNREAD_PAUSE_S) if self._fresh or self._again or self._done else pause
+        pause = max(0.0, self._times.next_due(ends) - time.monotonic())
+        return min(pause, _UNREAD_PAUSE_S) if self._fresh or self._again or self._handover else pause
 
     def _close(self) -> None:
         for turn in self._turns:
@@ -352,21 +329,14 @@ class Round:
 
 
 @lru_cache(maxsize=64)
-def _request(command: str) -> bytes:
-    return wire.encode(command)
+def _request(encode: Callable[[str], bytes], command: str) -> bytes:
+    return encode(command)
 
 
-def _outcome(turn: Turn, answer: Answer | None, error: MinerError | None, *, cut_off: bool) -> Outcome:
-    if error:
-        # The traceback would keep the exchange, and with it up to a megabyte of reply, alive as long as the outcome.
-        error.__traceback__ = error.__cause__ = error.__context__ = None
-    return Outcome(
-        target=turn.target,
-        snapshot=answer.snapshot if answer else None,
-        error=error,
-        latency_ms=answer.latency_ms if answer else None,
-        attempts=turn.attempts,
-        joined=answer.joined if answer else turn.target.joined,
-        cut_off=cut_off,
-        finished_at=datetime.now(UTC),
-    )
+def _says_more(error: MinerError, turn: Turn) -> bool:
+    """Of two timeouts the first wait was the longest; that the other port is closed too is no news."""
+    if turn.last_error is None:
+        return True
+    if isinstance(error, MinerTimeout):
+        return not isinstance(turn.last_error, MinerTimeout)
+    return not (isinstance(error, PortClosed) and turn.is_elsewhere)

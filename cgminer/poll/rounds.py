@@ -8,27 +8,24 @@ from contextlib import contextmanager
 
 from cgminer.poll.mailbox import Mailbox
 from cgminer.poll.policy import Outcome, RoundPolicy, Target
-from cgminer.poll.processes import poll_in_processes
 from cgminer.poll.round import Round
 
 
-def poll_round(targets: Iterable[Target], *, policy: RoundPolicy | None = None, processes: int = 1) -> Iterator[Outcome]:
+def poll_round(targets: Iterable[Target], *, policy: RoundPolicy | None = None) -> Iterator[Outcome]:
     """Read every target once and yield one outcome each, in the order in which they come in.
 
-    Sockets and parsing run in a thread of their own, or in `processes` of them, so the caller may spend its time on a database
-    between two outcomes. The round starts with the first `next`; leaving the loop early (or closing the iterator) ends it.
+    Sockets and parsing run in a thread of their own, so the caller may spend its time on a database between two outcomes. The round
+    starts with the first `next`; leaving the loop early (or closing the iterator) ends it.
     """
-    for batch in poll_in_batches(targets, policy=policy, processes=processes):
+    for batch in poll_in_batches(targets, policy=policy):
         yield from batch
 
 
 def poll_in_batches(
-    targets: Iterable[Target], *, policy: RoundPolicy | None = None, processes: int = 1, enough: int = 1, within_s: float = 0.0
+    targets: Iterable[Target], *, policy: RoundPolicy | None = None, enough: int = 1, within_s: float = 0.0
 ) -> Iterator[list[Outcome]]:
     """The same in lists: of `enough` outcomes or more, fewer when the first of them has waited `within_s`."""
-    patience = policy or RoundPolicy()
-    run = poll_in_processes(targets, policy=patience, processes=processes) if processes > 1 else poll_in_thread(targets, policy=patience)
-    with run as mailbox:
+    with poll_in_thread(targets, policy=policy or RoundPolicy()) as mailbox:
         yield from mailbox.batches(enough=enough, within_s=within_s)
 
 

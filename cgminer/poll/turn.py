@@ -7,7 +7,7 @@ from cgminer.errors import MinerError
 from cgminer.poll.exchange import Exchange
 from cgminer.poll.policy import Target
 from cgminer.poll.readiness import Readiness
-from cgminer.reading import read_miner
+from cgminer.protocols import elsewhere, protocol_at
 
 
 class Turn:
@@ -16,13 +16,32 @@ class Turn:
     Between two attempts it is resting. `ears` are requests that were not answered in time and still wait, while the miner is asked again.
     """
 
-    __slots__ = ("attempts", "dialogue", "ears", "endpoint", "exchange", "is_opening", "is_resting", "last_error", "target", "timeouts")
+    __slots__ = (
+        "address",
+        "attempts",
+        "dialogue",
+        "ears",
+        "endpoint",
+        "exchange",
+        "is_opening",
+        "is_resting",
+        "last_error",
+        "protocol",
+        "raw",
+        "target",
+        "timeouts",
+        "wants_socket",
+    )
 
     def __init__(self, target: Target, timeouts: Timeouts) -> None:
         self.target = target
         self.timeouts = timeouts
         self.attempts = 0
-        self.dialogue = read_miner(joined=target.joined)
+        self.address = target.address
+        self.protocol = protocol_at(target.address.port)
+        self.raw: dict[str, bytes] = {}
+        """What was received, by the command as it was sent, in whichever attempt."""
+        self.dialogue = self.protocol.read_miner(joined=target.joined, raw=self.raw)
         self.exchange: TurnExchange | None = None
         self.ears: list[TurnExchange] = []
         self.last_error: MinerError | None = None
@@ -30,11 +49,18 @@ class Turn:
         self.is_resting = False
         self.is_opening = True
         """The next request is the first of its attempt."""
+        self.wants_socket = False
+        """It has something to ask, and this machine had no socket for it a moment ago."""
 
     @property
     def is_silent(self) -> bool:
         """Nothing is under way and nothing will be: all that could be tried came to nothing."""
-        return not self.exchange and not self.ears and not self.is_resting
+        return not self.exchange and not self.ears and not self.is_resting and not self.wants_socket
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """It is asked at another port than its target's."""
+        return self.address is not self.target.address
 
     def begin_attempt(self) -> None:
         self.attempts += 1
@@ -44,7 +70,18 @@ class Turn:
         """The attempt failed; the next one starts from the beginning."""
         self.is_resting = True
         self.is_opening = True
-        self.dialogue = read_miner(joined=self.target.joined)
+        self.wants_socket = False
+        self.dialogue = self.protocol.read_miner(joined=None if self.is_elsewhere else self.target.joined, raw=self.raw)
+
+    def turn_elsewhere(self) -> None:
+        """Nothing listens where it was asked: the next attempt goes to the machine's other port, or back from there. Before `rest`."""
+        other = self.target.address if self.is_elsewhere else elsewhere(self.address)
+        if other is None or self.endpoint is None:
+            return
+        family, place = self.endpoint
+        self.address = other
+        self.endpoint = family, (place[0], other.port, *place[2:])
+        self.protocol = protocol_at(other.port)
 
     def postpone(self) -> None:
         """The attempt was broken off for want of a socket, which is not the miner's fault."""
@@ -54,7 +91,7 @@ class Turn:
     def go_on_with(self, exchange: TurnExchange) -> None:
         """Of several requests this one was answered."""
         self.dialogue = exchange.dialogue
-        self.is_resting = False
+        self.is_resting = self.wants_socket = False
 
 
 class TurnExchange(Exchange):
@@ -70,5 +107,12 @@ class TurnExchange(Exchange):
         self.is_ear = False
         self.is_young = True
         """It was begun a moment ago and its answer may come at any time."""
-        super().__init__(turn.target.address, request, where=turn.endpoint, timeouts=turn.timeouts, readiness=readiness)
+        super().__init__(
+            turn.address,
+            request,
+            where=turn.endpoint,
+            timeouts=turn.timeouts,
+            readiness=readiness,
+            is_complete=turn.protocol.is_complete,
+        )
         turn.is_opening = False

@@ -37,3 +37,5 @@ MODELS = {
     "Avalon A1246": Model("Avalon A1246", firmwares.AVALON_A12, 90_000, 3_420, 120, 500, 5_300),
 }
 """By a name that tells the firmware where one model is met with several."""
+API3_MODELS = {"Whatsminer M60": Model("Whatsminer M60", firmwares.WHATSMINER_API3, 172_000, 3_422, 84, 700, 4_900)}
+"""These listen on a port of their own."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cgminer.address import DEFAULT_PORT
+from cgminer.simulator.catalogue import API3_MODELS, MODELS
 from cgminer.simulator.fleet import SimulatedFleet
 from cgminer.simulator.server import FleetError
 from cgminer.simulator.spec import COMMON_MIX, MinerSpec, State, build_fleet, write_inventory
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{state.replace('_', '-')}", type=_share, default=0.0, metavar="SHARE", help=f"part of the fleet, 0 to 1, {who}"
         )
-    parser.add_argument("--model", choices=[name for name, _ in COMMON_MIX], help="all of one model (default: a mix)")
+    parser.add_argument("--model", choices=[*MODELS, *API3_MODELS], help="all of one model (default: a mix)")
     parser.add_argument("--inventory", type=Path, metavar="FILE.csv", help="write the fleet as an inventory to import")
     parser.add_argument("--control-log", type=Path, metavar="FILE", help="append every control command that reaches a miner, as JSON lines")
     parser.add_argument("--restart-seconds", type=float, default=6.0, help="how long a restarted miner is away (default: %(default)s)")

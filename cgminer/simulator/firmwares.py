@@ -37,4 +37,6 @@ WHATSMINER_2023 = _whatsminer(
     "whatsminer_2023", "whatsminer v1.4", controls=frozenset({"get_token"}), refused=CGMINER_CONTROLS | _BTMINER, sealed=_BTMINER
 )
 """Wants control commands encrypted with a token; plain ones are refused."""
+WHATSMINER_API3 = Shape(description="btminer", replies={}, pool="", joins=False, first_pool=1, is_framed=True)
+"""Firmware since the end of 2024: its old API is closed as it comes."""
 AVALON_A12 = _firmware("avalon_a12", "cgminer 4.11.1", controls=CGMINER_CONTROLS | {"ascset"})

@@ -48,6 +48,7 @@ class SimulatedMiner:
         self.curtailed = False
         self.disabled_boards: set[int] = set()
         self.frequency_mhz: float = self.model.frequency_mhz
+        self.power_mode = "normal"
         self.fan_percent: float | None = None
         """As it was fixed; None while the firmware regulates it."""
         self.token: Token | None = None

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from cgminer.simulator import api3
 from cgminer.simulator.control import ControlEvent, Effect, execute, opened
 from cgminer.simulator.miner import Request, SimulatedMiner, read_request
 from cgminer.simulator.spec import State
@@ -151,7 +152,9 @@ class FleetServer:
             _reset(connection)
         else:
             connection.setblocking(False)
-            if not self._hear(connection, miner, registered=False):
+            if miner.shape.is_framed:
+                self._selector.register(connection, selectors.EVENT_READ, partial(self._hear_frames, connection, miner, bytearray()))
+            elif not self._hear(connection, miner, registered=False):
                 self._selector.register(connection, selectors.EVENT_READ, partial(self._hear, connection, miner))
 
     def _hear(self, connection: socket.socket, miner: SimulatedMiner, *, registered: bool = True) -> bool:
@@ -170,9 +173,8 @@ class FleetServer:
             return True
         if silent:
             return registered
-        delay = random.uniform(*self._latency) + (miner.spec.answers_after_s if miner.state is State.SLOW else 0.0)
         self._owed_an_answer.add(connection)
-        self._later(delay, partial(self._answer, connection, miner, read_request(raw)))
+        self._later(self._delay(miner), partial(self._answer, connection, miner, read_request(raw)))
         return True
 
     def _answer(self, connection: socket.socket, miner: SimulatedMiner, request: Request) -> None:
@@ -183,6 +185,38 @@ class FleetServer:
             connection.send(reply)
         self._owed_an_answer.discard(connection)
         connection.close()
+
+    def _hear_frames(self, connection: socket.socket, miner: SimulatedMiner, buffer: bytearray) -> None:
+        """Read what there is; a connection stays open until its client is gone or talks nonsense."""
+        try:
+            chunk = connection.recv(_LONGEST_REQUEST)
+            buffer += chunk
+            requests = api3.requests_in(buffer) if chunk else None
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            requests = None
+        if requests is None:
+            self._selector.unregister(connection)
+            connection.close()
+            return
+        for raw in requests if miner.state is not State.DEAD else ():
+            self._later(self._delay(miner), partial(self._answer_frame, connection, miner, raw))
+
+    def _answer_frame(self, connection: socket.socket, miner: SimulatedMiner, raw: bytes) -> None:
+        now = time.time()
+        reply, said = api3.reply_to(miner, raw, now)
+        if said.told:
+            answer = f"{'E' if said.code else 'S'} {said.code}"
+            event = ControlEvent(at=now, miner_id=miner.spec.miner_id, command=said.told, parameter=said.parameter, answer=answer)
+            self._on_control(event)
+        if said.restarts:
+            self._send_away(miner, now)
+        with contextlib.suppress(OSError):
+            connection.send(reply)
+
+    def _delay(self, miner: SimulatedMiner) -> float:
+        return random.uniform(*self._latency) + (miner.spec.answers_after_s if miner.state is State.SLOW else 0.0)
 
     def _reply(self, miner: SimulatedMiner, request: Request, now: float) -> str:
         command, parameter, problem, sealed = request

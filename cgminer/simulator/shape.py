@@ -26,6 +26,8 @@ class Shape:
     joins: bool = True
     terminator: bytes = b"\0"
     first_pool: int = 0
+    is_framed: bool = False
+    """Speaks Whatsminer's API 3, for which see `simulator.api3`, instead of templates."""
     controls: frozenset[str] = CGMINER_CONTROLS
     """Commands that change something and that this firmware takes as plain text."""
     refused: frozenset[str] = frozenset()

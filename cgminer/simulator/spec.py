@@ -9,12 +9,12 @@ import itertools
 import random
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from cgminer.address import DEFAULT_PORT
-from cgminer.simulator.catalogue import MODELS, Model
+from cgminer.address import API3_PORTS, DEFAULT_PORT
+from cgminer.simulator.catalogue import API3_MODELS, MODELS, Model
 
 COMMON_MIX = (
     ("Antminer S19", 5),
@@ -29,6 +29,9 @@ COMMON_MIX = (
     ("Avalon A1246", 1),
 )
 """Catalogue names and weights of a farm as one meets it."""
+
+
+_API3_BESIDE = {DEFAULT_PORT + port - API3_PORTS[0]: port for port in API3_PORTS}
 
 
 class State(StrEnum):
@@ -54,7 +57,7 @@ class MinerSpec:
     host: str
     port: int = DEFAULT_PORT
     model: str = "Antminer S19"
-    """A name in `catalogue.MODELS`."""
+    """A name in `catalogue.MODELS`, or in `API3_MODELS` with a port for it."""
     state: State = State.HEALTHY
     seed: int = 0
     privileged: bool = True
@@ -73,7 +76,7 @@ class MinerSpec:
 
     @property
     def catalogued(self) -> Model:
-        return MODELS[self.model]
+        return MODELS.get(self.model) or API3_MODELS[self.model]
 
 
 def build_fleet(
@@ -94,9 +97,20 @@ def build_fleet(
     names = itertools.cycle(_spread(models))
     places = _places(first_address, port)
     return [
-        MinerSpec(miner_id=f"sim-{number:06d}", host=host, port=its_port, model=name, state=state, seed=seed * 1_000_000 + number)
+        _placed(
+            MinerSpec(miner_id=f"sim-{number:06d}", host=host, port=its_port, model=name, state=state, seed=seed * 1_000_000 + number),
+            beside=port,
+        )
         for number, (state, name, (host, its_port)) in enumerate(zip(states, names, places, strict=False), start=1)
     ]
+
+
+def _placed(spec: MinerSpec, *, beside: int) -> MinerSpec:
+    """Whatsminers with API 3 have a port of their own beside the others'; where that is none they are older ones."""
+    if spec.model not in API3_MODELS:
+        return spec
+    port = _API3_BESIDE.get(spec.port) if spec.port == beside else None
+    return replace(spec, port=port) if port else replace(spec, model="Whatsminer M50")
 
 
 def write_inventory(specs: Iterable[MinerSpec], path: Path) -> int:

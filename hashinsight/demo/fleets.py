@@ -25,7 +25,7 @@ NORTH_SHARES = {
     State.DENIED: 0.009,
 }
 FJORD_SHARES = {State.REFUSED: 0.013, State.OVERHEATED: 0.013, State.BOARD_LOST: 0.025}
-FJORD_MODELS = (("Whatsminer M50", 5), ("Whatsminer M30S++", 3), ("Antminer S21", 3), ("Avalon A1246", 2))
+FJORD_MODELS = (("Whatsminer M50", 4), ("Whatsminer M60", 1), ("Whatsminer M30S++", 3), ("Antminer S21", 3), ("Avalon A1246", 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from commands.permissions import allowed_commands
 from hashinsight.pages.access import miner_or_404
-from hashinsight.pages.probe import may_probe, stored_reading, why_not
+from hashinsight.pages.probe import kept_reply, may_probe, stored_reading, why_not
 from miners.models import Miner, MinerState
 from preferences.wishes import in_zone_of
 
@@ -23,7 +23,7 @@ DETAIL_LISTS = ("boards", "temperature_chips", "fan_speeds", "pools", "error_cod
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
     context = _context(request, pk, now=timezone.now())
     miner = context["miner"]
-    said = {"why_not": why_not(miner), "may_probe": may_probe(request), "stored_reading": stored_reading(miner)}
+    said = {"why_not": why_not(miner), "may_probe": may_probe(request), "stored_reading": stored_reading(miner), **kept_reply(miner)}
     with in_zone_of(request, miner.site.timezone):
         return render(request, "console/miner.html", {**admin.site.each_context(request), "title": miner.miner_id, **context, **said})
 

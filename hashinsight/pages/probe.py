@@ -22,7 +22,9 @@ from hashinsight.pages.access import miner_or_404
 from miners.models import Miner
 from resilience.bulkheads import BulkheadFull
 from sites.models import Site
-from telemetry.probe import heard, probe_within
+from telemetry.models import MinerRawReply
+from telemetry.probe import probe_within
+from telemetry.raw_replies import heard, unpacked
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +64,13 @@ def _asked(miner: Miner) -> dict[str, Any]:
     except BulkheadFull:
         return {"trouble": _("Too many others are being asked just now. Try again in a moment.")}
     understood = json.dumps(answer.snapshot.as_record(), indent=2, ensure_ascii=False)
-    return {"replies": heard(answer), "latency_ms": answer.latency_ms, "understood": understood}
+    return {"replies": heard(answer.raw), "latency_ms": answer.latency_ms, "understood": understood}
+
+
+def kept_reply(miner: Miner) -> dict[str, Any]:
+    """The last reply that the poller kept, with why it could not be read; empty when there is none."""
+    row = MinerRawReply.objects.filter(miner=miner).first()
+    return {"kept_reply": row, "kept_replies": unpacked(row)} if row else {}
 
 
 def stored_reading(miner: Any) -> str:

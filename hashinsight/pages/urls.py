@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path, re_path
+from django.urls import path
 
-from hashinsight import dashboard
-from hashinsight.pages import alert, changes, charts, export, floor, inventory, layout, lists, miner, own, probe, readings, site, timeline
+from hashinsight import dashboard, search
+from hashinsight.pages import alert, changes, charts, floor, inventory, layout, lists, miner, own, probe, readings, site, timeline
 
 app_name = "console"
 _staff = admin.site.admin_view
 
 urlpatterns = [
     path("overview/", _staff(dashboard.overview_fragment), name="overview"),
+    path("search/", _staff(search.palette), name="palette"),  # in the place of Unfold's
     path("overview/series/", _staff(charts.farm), name="farm_series"),
     path("sites/site/<int:pk>/overview/", _staff(site.overview), name="site"),
     path("sites/site/<int:pk>/overview/live/", _staff(site.live), name="site_live"),
@@ -26,7 +27,6 @@ urlpatterns = [
     path("miners/miner/import/", _staff(inventory.choose), name="import_miners"),
     path("miners/miner/import/<int:pk>/", _staff(inventory.preview), name="import_preview"),
     path("miners/miner/import/<int:pk>/progress/", _staff(inventory.progress), name="import_progress"),
-    re_path(r"^export/(?P<app_label>\w+)/(?P<model_name>\w+)\.(?P<kind>csv|xlsx)$", _staff(export.export), name="export"),
     path("changes/", _staff(changes.changes), name="changes"),
     path("alerts/alert/<int:pk>/overview/", _staff(alert.overview), name="alert"),
     path("alerts/alert/<int:pk>/overview/live/", _staff(alert.live), name="alert_live"),

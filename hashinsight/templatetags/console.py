@@ -31,10 +31,12 @@ def ranges(hours: str) -> list[tuple[int, str]]:
 
 
 @register.simple_tag(takes_context=True)
-def export_address(context: Any, changes: Any, kind: str) -> str:
-    """Where the list `changes` is found as a file of `kind`, with its filters, search and order."""
+def export_address(context: Any, changes: Any) -> str:
+    """Where the list `changes` is made a file of, with its filters, search and order; empty where it cannot be."""
     query = context["request"].GET.urlencode()
-    address = reverse("console:export", args=[changes.opts.app_label, changes.opts.model_name, kind])
+    if not hasattr(changes.model_admin, "export_action"):
+        return ""
+    address = reverse(f"admin:{changes.opts.app_label}_{changes.opts.model_name}_export")
     return f"{address}?{query}" if query else address
 
 

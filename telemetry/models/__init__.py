@@ -9,7 +9,7 @@ from telemetry.models.gaps import CollectorSequence, TelemetryGap
 from telemetry.models.history import MinerTelemetryHistory
 from telemetry.models.live import LiveQuerySet, MinerTelemetryDetail, MinerTelemetryLive, Source
 from telemetry.models.measurements import Measurements
-from telemetry.models.polls import MinerPollState
+from telemetry.models.polls import MinerPollState, MinerRawReply
 from telemetry.models.rollups import (
     MinerRollup,
     MinerRollup1d,
@@ -31,6 +31,7 @@ __all__ = [
     "LiveQuerySet",
     "Measurements",
     "MinerPollState",
+    "MinerRawReply",
     "MinerRollup",
     "MinerRollup1d",
     "MinerRollup1h",

@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 from aiosmtpd.controller import Controller
 
-from tests.servers import free_port
+from tests.ports import free_port
 
 
 @dataclass

@@ -17,11 +17,6 @@ ADDRESS = "/api/collector/alerts"
 
 
 @pytest.fixture
-def site():
-    return make_site("north", name="North farm")
-
-
-@pytest.fixture
 def collector(site) -> Client:
     return Client(headers={"X-Collector-Key": make_key(site)[1]})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,27 +15,14 @@ from alerts.models import (
     Silence,
 )
 from alerts.notification import notify
-from sites.models import Site
 from tests.alerts.inboxes import WebhookServer
 from tests.alerts.pages import act, member_of, messages_of, page, raised
 from tests.alerts.told import make_channel
-from tests.makers import make_live, make_miner, make_site, make_superuser
+from tests.makers import make_live, make_miner, make_site
 
 pytestmark = pytest.mark.django_db
 
 LIST = "admin:alerts_alert_changelist"
-
-
-@pytest.fixture
-def admin() -> Client:
-    client = Client()
-    client.force_login(make_superuser())
-    return client
-
-
-@pytest.fixture
-def site() -> Site:
-    return make_site("north", name="North farm")
 
 
 # The list

@@ -24,26 +24,13 @@ from alerts.models import (
     Silence,
 )
 from alerts.notification import notify
-from sites.models import Site
 from tests.alerts.farm import make_rule
 from tests.alerts.inboxes import MailServer
 from tests.alerts.pages import member_of, messages_of, page, raised
 from tests.alerts.told import make_channel, make_receiver
-from tests.makers import make_command, make_site, make_staff, make_superuser
+from tests.makers import make_command, make_site, make_staff
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def admin() -> Client:
-    client = Client()
-    client.force_login(make_superuser())
-    return client
-
-
-@pytest.fixture
-def site() -> Site:
-    return make_site("north", name="North farm")
 
 
 CHANNEL = {

@@ -17,7 +17,7 @@ from tests.alerts.farm import make_alert, make_rule
 from tests.alerts.inboxes import MailServer, WebhookServer
 from tests.alerts.told import happened, make_channel, make_receiver, resolve
 from tests.makers import NOON, make_miner, make_site, make_staff
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from alerts.egress import AddressRefused, Guard, guarded
 from alerts.models import ChannelKind
 from alerts.transport import AddressUnusable, Message, SendFailed
 from tests.alerts.inboxes import MailServer, WebhookServer
-from tests.servers import free_port
+from tests.ports import free_port
 
 MESSAGE = Message(title="North: 24 miners offline", body="Rack A/R07\nhttps://farm.example/admin/", level="critical", alerts=[{"id": 7}])
 
@@ -56,6 +56,12 @@ def test_address_tells_its_kind_and_shows_no_secret(url, kind, target):
 )  # fmt: skip
 def test_address_of_another_kind_is_refused(url):
     with pytest.raises(AddressUnusable):
+        transport.read_address(url)
+
+
+@pytest.mark.parametrize(("url", "said"), [("https://farm.example/hook", "jsons://"), ("farm.example/hook", "begins with")])
+def test_address_of_a_webhook_as_people_have_it_is_refused_with_how_to_write_it(url, said):
+    with pytest.raises(AddressUnusable, match=said):
         transport.read_address(url)
 
 

@@ -25,15 +25,15 @@ JOINED_REPLY = (_ANTMINER.read("summary+stats+pools+version", 1_790_000_000) or 
 
 
 class StrangeServer:
-    """Listens on a free port of 127.0.0.1 and does the same to everyone who connects, each in a thread of its own."""
+    """Listens, on a free port of 127.0.0.1 unless told where, and does the same to everyone who connects, each in a thread of its own."""
 
-    def __init__(self, behaviour: Behaviour, *, reads_request: bool = True) -> None:
+    def __init__(self, behaviour: Behaviour, *, reads_request: bool = True, where: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.requests: list[bytes] = []
         self._behaviour = behaviour
         self._reads_request = reads_request
         self._ends = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self._listener = socket.create_server(where, backlog=200)
         self.address = Address(*self._listener.getsockname())
 
     def __enter__(self) -> Self:
@@ -135,12 +135,6 @@ def port_without_listener() -> Iterator[Address]:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield Address(*holder.getsockname())
-
-
-def free_port(address: str = "127.0.50.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:

@@ -16,7 +16,8 @@ from cgminer.errors import ActionRefused, MinerAccessDenied, MinerConnectionErro
 from cgminer.simulator import MinerSpec, SimulatedFleet, State
 from cgminer.simulator.catalogue import MODELS
 from cgminer.simulator.miner import SimulatedMiner
-from tests.cgminer.strange_servers import JOINED_REPLY, StrangeServer, free_port
+from tests.cgminer.strange_servers import JOINED_REPLY, StrangeServer
+from tests.ports import free_port
 
 POOL = {"pool_url": "stratum+tcp://new.example.com:3333", "pool_user": "farm,one", "pool_password": "p\\w"}
 DIALECTS = {
@@ -37,7 +38,7 @@ PARAMS: dict[str, dict[str, Any]] = {"set_pool": POOL, "set_fan": {"speed": 60},
 
 class Farm:
     def __init__(self) -> None:
-        port = free_port("127.0.57.1")
+        port = free_port()
         specs = [
             MinerSpec(miner_id=name, host=f"127.0.57.{index}", port=port, model=name, seed=index, admin_password="s3cret")
             for index, name in enumerate(MODELS, start=1)

@@ -11,7 +11,8 @@ from cgminer.client import MinerClient, RetryPolicy
 from cgminer.simulator import MinerSpec, SimulatedFleet, State
 from cgminer.simulator.catalogue import MODELS
 from cgminer.snapshot import MiningState
-from tests.cgminer.strange_servers import GOOD_REPLY, StrangeServer, answers, answers_in_turn, free_port
+from tests.cgminer.strange_servers import GOOD_REPLY, StrangeServer, answers, answers_in_turn
+from tests.ports import free_port
 
 JOINING = [name for name, model in MODELS.items() if model.shape.joins]
 NOT_JOINING = [name for name, model in MODELS.items() if not model.shape.joins]

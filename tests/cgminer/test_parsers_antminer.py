@@ -93,6 +93,35 @@ def test_unit_of_other_coins_follows_the_model(kind: str, value: float, ghs: flo
     assert parse_snapshot(reply).hashrate_ghs == pytest.approx(ghs)
 
 
+@pytest.mark.parametrize(
+    ("kind", "said", "rated", "ghs"),
+    [
+        ("Antminer L9", 16.8, 17.0, 16.8),
+        ("Antminer L7", 9050.0, 9500.0, 9.05),
+        ("Antminer L7", 0.9, 9.5, 0.9),
+        ("Antminer L3+", 50, 504, 0.05),
+    ],
+)
+def test_scrypt_models_since_the_l7_may_mean_what_they_say(kind: str, said: float, rated: float, ghs: float) -> None:
+    machine = stats(**{"GHS 5s": said, "GHS av": said, "total_rateideal": rated})
+    machine["stats"]["STATS"][0]["Type"] = kind
+    assert parse_snapshot(machine).hashrate_5s_ghs == pytest.approx(ghs)
+
+
+def test_sensors_told_apart_by_the_side_are_read() -> None:
+    machine = read(
+        chain_acs1=" ooo",
+        temp_in_pcb_1="41-42",
+        temp_out_pcb_1="55-56",
+        temp_in_chip_1="50-51",
+        temp_out_chip_1="70-72",
+        chain_rate1="90000",
+    )
+    assert machine.temperature_boards == (41, 42, 55, 56)
+    assert machine.temperature_chips == (50, 51, 70, 72)
+    assert [(board.temperature, board.temperature_chip) for board in machine.boards] == [(56, 72)]
+
+
 def test_stated_rate_unit_wins_over_the_field_name() -> None:
     assert read(**{"GHS 5s": 9500.0, "GHS av": 9400.0, "rate_unit": "MH"}).hashrate_5s_ghs == 9.5
 
@@ -234,6 +263,20 @@ def test_luxos_adds_what_it_knows_of_boards_and_power() -> None:
 def test_luxos_mines_to_groups_and_one_pool_is_marked() -> None:
     machine = snapshot("luxos")
     assert [(pool.group, pool.active) for pool in machine.pools] == [(0, True), (1, False)]
+
+
+def test_luxos_names_the_sensor_of_the_water_that_comes_in() -> None:
+    said = replies("luxos")
+    said["temps"] = {
+        "METADATA": [
+            {"Label": "Board Intake", "TopRight": ""},
+            {"Label": "Water Inlet", "WaterIn": ""},
+            {"Label": "Water Outlet", "WaterOut": ""},
+        ],
+        "TEMPS": [{"ID": 0, "TopRight": 55, "WaterIn": 31.0, "WaterOut": 44.0}, {"ID": 1, "TopRight": 56, "WaterIn": 33.0}],
+    }
+    assert parse_snapshot(said).temperature_ambient == 32
+    assert snapshot("luxos").temperature_ambient is None
 
 
 def test_luxos_that_was_curtailed_sleeps() -> None:

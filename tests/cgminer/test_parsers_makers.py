@@ -220,3 +220,17 @@ def test_names_lose_what_no_database_takes() -> None:
     pools = {"POOLS": [{"POOL": 0, "URL": "stratum+tcp://a\x00b:1", "User": "w\ud800\n1", "Status": "Alive"}]}
     (pool,) = parse_snapshot({"pools": pools}).pools
     assert (pool.url, pool.user) == ("stratum+tcp://ab:1", "w1")
+
+
+@pytest.mark.parametrize(("window", "said", "ghs"), [("KHS 15s", 990.0, 0.00099), ("MHS 10s", 41_000.0, 41.0), ("GHS 60s", 12.5, 12.5)])
+def test_rarer_windows_of_other_forks_are_short_ones(window: str, said: float, ghs: float) -> None:
+    unit = window.split()[0]
+    machine = parse_snapshot({"summary": {"SUMMARY": [{"Elapsed": 60, f"{unit} av": said * 2, window: said}]}})
+    assert machine.hashrate_5s_ghs == pytest.approx(ghs)
+    assert machine.hashrate_ghs == pytest.approx(ghs * 2)
+
+
+@pytest.mark.parametrize("mode", ["Low", None])
+def test_power_mode_is_the_firmwares_own_word(mode: str | None) -> None:
+    summary = {"Elapsed": 60, "HS RT": 1e8, "Factory GHS": 100_000, **({"Power Mode": mode} if mode else {})}
+    assert parse_snapshot({"summary": {"SUMMARY": [summary]}}).power_mode == (mode.lower() if mode else None)

@@ -31,6 +31,7 @@ def test_machine_is_read_in_full() -> None:
     assert (machine.mac_address, machine.hostname) == ("C0:FF:EE:00:11:22", "wm-7")
     assert (machine.hashrate_ghs, machine.hashrate_5s_ghs, machine.hashrate_expected_ghs) == (90000.0005, 91000.00025, 92000)
     assert (machine.power_consumption, machine.power_limit, machine.efficiency) == (3300, 3400, 36.67)
+    assert machine.power_mode == "normal"
     assert (machine.accepted_shares, machine.rejected_shares, machine.uptime_seconds) == (500, 2, 5000)
     assert machine.fan_speeds == (4500, 4560)
     assert machine.frequency_avg == 620

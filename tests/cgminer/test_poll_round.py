@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import signal
 import socket
 import subprocess
@@ -12,15 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cgminer.address import Address
 from cgminer.client import RetryPolicy, Timeouts
-from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout
-from cgminer.poll import Outcome, RoundPolicy, Target, poll_in_batches, poll_round
+from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerNameError, MinerReplyError, MinerTimeout, PortClosed
+from cgminer.poll import Outcome, RoundPolicy, Target, exchange, poll_in_batches, poll_round
 from cgminer.poll.garbage import rare_collections
 from cgminer.poll.readiness import EpollReadiness, Readiness, SelectorReadiness
+from cgminer.poll.round import Round
 from cgminer.poll.turn import TurnExchange
 from cgminer.simulator import MinerSpec, SimulatedFleet, State, build_fleet
 from tests.cgminer.strange_servers import (
@@ -32,13 +35,13 @@ from tests.cgminer.strange_servers import (
     answers_and_stays,
     answers_late,
     drips,
-    free_port,
     hangs_up,
     never_ends,
     port_without_listener,
     resets,
     stays_silent,
 )
+from tests.ports import free_port
 from tests.servers import wait_until
 
 QUICK = RoundPolicy(
@@ -72,7 +75,7 @@ def poll_one(address: Address, *, policy: RoundPolicy = QUICK, failures: int = 0
 def test_every_miner_has_one_outcome_that_fits_its_state(fleet: SimulatedFleet) -> None:
     outcomes = {outcome.target.key: outcome for outcome in poll_round(map(target, fleet.specs), policy=QUICK)}
     assert len(outcomes) == 60
-    expected = {State.DEAD: MinerTimeout, State.REFUSED: MinerConnectionError, State.DENIED: MinerAccessDenied}
+    expected = {State.DEAD: MinerTimeout, State.REFUSED: PortClosed, State.DENIED: MinerAccessDenied}
     for spec in fleet.specs:
         outcome = outcomes[spec.miner_id]
         assert type(outcome.error) is expected.get(spec.state, type(None))
@@ -410,3 +413,52 @@ def test_caller_who_does_not_keep_up_slows_the_round_instead_of_filling_memory(f
     rest = list(polling)
     assert len([first, *rest]) == len(healthy)
     assert sum(outcome.finished_at.timestamp() > after_pause for outcome in rest) > len(healthy) / 2
+
+
+def test_stopping_hands_over_what_was_read_a_moment_ago() -> None:
+    """Outcomes are gathered for a while, and one that waits for that must not be lost."""
+    delivered: list[Outcome] = []
+    first_came = threading.Event()
+
+    def answers_second(connection: socket.socket, ends: threading.Event) -> None:
+        first_came.wait(5)
+        connection.sendall(JOINED_REPLY)
+
+    def deliver(outcomes: list[Outcome]) -> None:
+        delivered.extend(outcomes)
+        first_came.set()
+
+    def stop_when_one_waits() -> int:
+        if polling is not None and polling._handover:
+            polling.stop()
+        return 0
+
+    polling: Round | None = None
+    with StrangeServer(answers(JOINED_REPLY)) as quick, StrangeServer(answers_second) as second, StrangeServer(stays_silent) as silent:
+        targets = [Target(number, server.address) for number, server in enumerate((quick, second, silent))]
+        polling = Round(targets, policy=QUICK, deliver=deliver, unread=stop_when_one_waits)
+        polling.run()
+    assert [outcome.target.key for outcome in delivered] == [0, 1]
+
+
+def test_miner_that_waits_for_a_socket_is_not_given_up_when_its_earlier_request_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic()
+    connections = itertools.count()
+    connecting = exchange._connecting
+
+    def short_for_a_while(*where: Any) -> Any:
+        if next(connections) and time.monotonic() - began < 0.6:
+            raise exchange.OutOfSocketsError("none left")
+        return connecting(*where)
+
+    def first_hangs_up_late(connection: socket.socket, ends: threading.Event) -> None:
+        if time.monotonic() - began < 0.3:
+            ends.wait(0.4)
+        else:
+            connection.sendall(JOINED_REPLY)
+
+    monkeypatch.setattr(exchange, "_connecting", short_for_a_while)
+    with StrangeServer(first_hangs_up_late) as server:
+        outcome = poll_one(server.address, policy=replace(QUICK, again_after_s=0.1))
+    assert outcome.error is None
+    assert outcome.attempts == 2

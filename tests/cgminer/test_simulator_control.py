@@ -14,7 +14,8 @@ from cgminer.client import MinerClient, RetryPolicy
 from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerError, MinerReplyError, UnsupportedCommand
 from cgminer.simulator import ControlEvent, MinerSpec, SimulatedFleet
 from cgminer.snapshot import Snapshot
-from tests.cgminer.strange_servers import free_port, wait_until
+from tests.cgminer.strange_servers import wait_until
+from tests.ports import free_port
 
 MINERS = {
     "antminer": "Antminer S19",
@@ -30,7 +31,7 @@ class Farm:
     """A fleet with one miner of each firmware, and the clients to command them."""
 
     def __init__(self, log: Path) -> None:
-        port = free_port("127.0.56.1")
+        port = free_port()
         specs = [
             MinerSpec(miner_id=name, host=f"127.0.56.{index}", port=port, model=model, seed=index)
             for index, (name, model) in enumerate(MINERS.items(), start=1)

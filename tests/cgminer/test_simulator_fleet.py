@@ -22,7 +22,7 @@ from cgminer.errors import MinerAccessDenied, MinerConnectionError, MinerTimeout
 from cgminer.simulator import FleetError, MinerSpec, SimulatedFleet, State, build_fleet, write_inventory
 from cgminer.simulator.catalogue import MODELS
 from cgminer.simulator.miner import SimulatedMiner
-from tests.cgminer.strange_servers import free_port
+from tests.ports import free_port
 
 NOON = 1_790_000_000.0
 
@@ -182,7 +182,7 @@ def test_stopped_fleet_frees_its_addresses() -> None:
 
 
 def test_large_fleet_needs_few_open_files() -> None:
-    specs = build_fleet(30_000, first_address="127.60.0.1", port=free_port("127.60.0.1"))
+    specs = build_fleet(30_000, first_address="127.60.0.1", port=free_port())
     with SimulatedFleet(specs, latency=(0, 0)) as fleet:
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 60_000:
             pytest.skip("this system allows a listener for each miner")
@@ -194,7 +194,7 @@ def heed_ctrl_c() -> None:
 
 
 def test_program_plays_a_fleet_until_it_is_interrupted(tmp_path: Path) -> None:
-    port = free_port("127.0.55.1")
+    port = free_port()
     inventory = tmp_path / "fleet.csv"
     arguments = ["--count", "5", "--first-address", "127.0.55.1", "--port", str(port), "--latency", "0-1", "--inventory", str(inventory)]
     command = [sys.executable, "-m", "cgminer.simulator", *arguments]

@@ -27,7 +27,8 @@ from tests.chaos.people import Collector, Operator, Reading
 from tests.hashinsight.supervised import Supervised
 from tests.market.exchange import DIFFICULTY, MEMPOOL, PRICE, Exchange
 from tests.market.test_providers import COINGECKO_ANSWER, DIFFICULTY_ANSWER, MEMPOOL_ANSWER
-from tests.servers import PostgreSQLServer, RedisServer, die_with_parent, free_port, wait_until
+from tests.ports import free_port
+from tests.servers import PostgreSQLServer, RedisServer, die_with_parent, wait_until
 from tests.web import ROOT
 
 RECOVERY_S = 60.0

@@ -29,7 +29,7 @@ from commands.dispatch import Order
 from commands.models import CommandStatus, CommandType, MinerCommand
 from miners.models import Miner
 from sites.models import CollectorKey, Site
-from tests.cgminer.strange_servers import free_port
+from tests.ports import free_port
 from tests.web import ROOT, WebServer
 
 LEASE_S = 4
@@ -71,7 +71,7 @@ class Chaos:
         self.rounds, self.ttl_s = rounds, ttl_s
         self.chance = random.Random(seed)
         self.kills: Counter[str] = Counter()
-        port = free_port("127.0.60.1")
+        port = free_port()
         places = [(way, number) for way in ("server", "agent") for number in range(miners)]
         self.specs = [
             MinerSpec(miner_id=f"{way}-{number}", host=_host(index), port=port, model=MODEL, seed=index)

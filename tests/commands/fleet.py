@@ -9,8 +9,8 @@ from typing import Any, Self
 from cgminer.simulator import ControlEvent, MinerSpec, SimulatedFleet
 from miners.models import Miner
 from sites.models import Site
-from tests.cgminer.strange_servers import free_port
 from tests.makers import make_site
+from tests.ports import free_port
 
 PREPARATIONS = frozenset({"logon", "logoff", "session", "get_token"})
 
@@ -21,7 +21,7 @@ class Farm:
     def __init__(
         self, *models: str, network: str = "127.0.58", control_log: Path | None = None, restart_s: float = 0.5, **site: Any
     ) -> None:
-        port = free_port(f"{network}.1")
+        port = free_port()
         self.specs = [
             MinerSpec(miner_id=f"m{number}", host=f"{network}.{number}", port=port, model=model, seed=number)
             for number, model in enumerate(models, start=1)

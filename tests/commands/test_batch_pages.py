@@ -8,14 +8,16 @@ import io
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from commands import dispatch
+from commands.batch_wording import PHRASES, in_readers_words
 from commands.dispatch import Outcome
 from commands.models import ApprovalRule, CommandBatch, CommandStatus, MinerCommand, MinerCredential, Verification
 from commands.secrets import unseal
 from miners.models import Miner
 from sites.models import Site
+from tests.hashinsight.console import export
 from tests.makers import make_command, make_live, make_miner, make_miners, make_site, make_staff, make_superuser
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +69,23 @@ def test_page_shows_how_far_the_batch_is_and_refreshes_itself(operator: Client) 
     assert 'id="batch-progress"' in page(operator, batch, "live")
 
 
+def test_all_that_is_noted_of_a_batch_can_be_said_in_the_readers_language(operator: Client) -> None:
+    batch = order(operator, a_farm())
+    for button in ("pause", "resume", "stop"):
+        press(operator, batch, button)
+    messages = [event.message for event in batch.events.all()]
+    assert {"asked for 3 miners", "paused", "resumed", "stopped: stopped by hand"} <= set(messages)
+    assert [text for text in messages if not any(pattern.fullmatch(text) for pattern, _phrase in PHRASES)] == []
+    assert [in_readers_words(text) for text in messages] == messages
+    with translation.override("zh-hans"):
+        assert in_readers_words("paused") == "已暂停"
+
+
+def test_share_that_went_wrong_is_said_as_it_was_noted() -> None:
+    noted = "stopped: 3 of 10 sent went wrong, more than 20 %"
+    assert in_readers_words(noted) == noted
+
+
 def test_buttons_pause_resume_and_stop(operator: Client) -> None:
     batch = order(operator, a_farm())
     assert press(operator, batch, "pause").state == State.PAUSED
@@ -93,19 +112,14 @@ def test_batch_of_other_sites_does_not_exist_for_staff(client: Client, operator:
 def test_results_are_a_csv_file_that_no_spreadsheet_runs(operator: Client) -> None:
     site = make_site(collection=Site.Collection.COLLECTOR)
     batch = order(operator, [make_miner(site, "=cmd()"), make_miner(site, "m2")])
-    answer = operator.get(reverse("admin:commands_commandbatch_results", args=[batch.pk]))
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
-    assert [(row["miner"], row["command"], row["status"], row["by"]) for row in rows] == [
-        ("'=cmd()", "reboot", "pending", "boss"),
-        ("m2", "reboot", "pending", "boss"),
-    ]
-
-
-def test_commands_of_a_list_are_exported_for_the_audit(operator: Client) -> None:
-    command = make_command(make_miner())
-    picked = {"action": "as_csv", "_selected_action": [str(command.pk)]}
-    answer = operator.post(reverse("admin:commands_minercommand_changelist"), picked)
-    assert str(command.pk) in b"".join(answer.streaming_content).decode()
+    another = make_command(make_miner())
+    address = reverse("admin:commands_minercommand_export")
+    assert f'href="{address}?batch={batch.pk}"' in page(operator, batch)
+    text = b"".join(export(operator, address, batch=str(batch.pk)).streaming_content).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    told = sorted((row["miner__miner_id"], row["command"], row["status"], row["requested_by__username"]) for row in rows)
+    assert told == [("'=cmd()", "reboot", "pending", "boss"), ("m2", "reboot", "pending", "boss")]
+    assert str(another.pk) not in text
 
 
 def test_miners_that_cannot_are_named_and_can_be_left_out(operator: Client) -> None:

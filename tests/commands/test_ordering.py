@@ -12,7 +12,7 @@ from django.urls import reverse
 from commands.models import CommandStatus, MinerCommand
 from miners.models import Miner
 from sites.models import Site
-from tests.makers import make_command, make_live, make_miner, make_miners, make_site, make_staff, make_superuser
+from tests.makers import make_command, make_live, make_miner, make_miner_model, make_miners, make_site, make_staff, make_superuser
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +48,16 @@ def test_page_shows_what_a_command_will_hit_before_it_is_sent(operator: Client) 
     assert "180.0 TH/s" in text
     assert "6.00 kW" in text
     assert not MinerCommand.objects.exists()
+
+
+def test_power_that_nobody_measures_counts_by_nameplate_where_a_miner_hashes(operator: Client) -> None:
+    site, model = make_site(), make_miner_model(power_consumption=3_250.0)
+    make_live(make_miner(site, "tells", model=model), hashrate_ghs=90_000.0, power_consumption=3_000.0)
+    make_live(make_miner(site, "hashes", model=model), hashrate_ghs=90_000.0, power_consumption=None)
+    make_live(make_miner(site, "idle", model=model), hashrate_ghs=0.0, power_consumption=None)
+    picked = {"action": "send_command", "_selected_action": [miner.pk for miner in site.miners.all()]}
+    text = operator.post(reverse("admin:miners_miner_changelist"), picked).content.decode().replace("\N{NO-BREAK SPACE}", " ")
+    assert "6.25 kW, 3.25 kW of it by nameplate" in text
 
 
 def test_all_that_match_are_meant_and_not_only_the_page(operator: Client) -> None:

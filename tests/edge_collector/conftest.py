@@ -13,7 +13,7 @@ from sites.models import Site
 from tests.edge_collector.counting_fleet import CountingFleet
 from tests.edge_collector.program import Program
 from tests.makers import make_site
-from tests.servers import free_port
+from tests.ports import free_port
 from tests.web import WebServer
 
 MINERS = 20

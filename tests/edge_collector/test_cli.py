@@ -15,11 +15,11 @@ from edge_collector.agent import SPOOL_FILE
 from edge_collector.config import load
 from edge_collector.wizard import Asker, init
 from sites.models import CollectorKey
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import KEY, make_config, make_spool, put_round, write_config
 from tests.edge_collector.odd_server import OddServer
 from tests.edge_collector.test_server import running
 from tests.makers import make_site
+from tests.ports import free_port
 from tests.servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def specs():
-    port = free_port("127.0.76.1")
+    port = free_port()
     return [MinerSpec(miner_id=f"m{number}", host=f"127.0.76.{number}", port=port, seed=number) for number in range(1, 6)]
 
 
@@ -186,3 +186,25 @@ def test_mistake_in_the_configuration_is_told_in_one_line(tmp_path):
     assert done.stderr.splitlines() == [
         f"{tmp_path}/edge-collector.toml: [loop] intervall_s: there is no such setting. Did you mean interval_s?"
     ]
+
+
+def test_collector_without_a_configuration_says_how_to_make_one(tmp_path):
+    done = edge(tmp_path, "run")
+    assert done.returncode == 2
+    assert "there is no such file; make one with 'edge-collector init'" in done.stderr.splitlines()[0]
+
+
+def test_answers_that_end_too_early_are_told_in_one_line_and_write_nothing(tmp_path):
+    done = edge(tmp_path, "init", typed="https://farm.example\n")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["The answers ended before the last question: nothing was written."]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "a-file").write_text("")
+    answers = f"https://farm.example\nnorth\n\n{KEY}\n10.1.0.0/30\n"
+    done = edge(tmp_path, "--config", str(tmp_path / "a-file" / "edge-collector.toml"), "init", typed=answers)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "run it where this user may write" in done.stderr

@@ -21,11 +21,11 @@ from edge_collector.inventory import Inventory, given_machines
 from edge_collector.journal import Journal
 from edge_collector.link import Link
 from sites.models import CollectorKey
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import KEY, make_config, write_config
 from tests.edge_collector.odd_server import OddServer
 from tests.edge_collector.test_server import running
 from tests.makers import make_miner, make_site
+from tests.ports import free_port
 from tests.servers import wait_until
 
 POLL = "/api/edge/v1/commands/poll"
@@ -34,7 +34,7 @@ LUXOS, ANTMINER, BRAIINS = "Antminer S19k Pro (LuxOS)", "Antminer S19", "Antmine
 
 @pytest.fixture
 def specs():
-    port = free_port("127.0.72.1")
+    port = free_port()
     models = {"lux": LUXOS, "stock": ANTMINER, "braiins": BRAIINS}
     return [
         MinerSpec(miner_id=name, host=f"127.0.72.{number}", port=port, model=model, seed=number)
@@ -191,7 +191,7 @@ def test_dead_miner_is_a_failure_that_changed_nothing(server, desk, fleet):
     fleet.set_state("lux", State.REFUSED)
     offer(server)
     answer = carried_out(desk, server)
-    assert (answer["status"], answer["result_code"], answer["error_class"]) == ("failed", 1, "MinerConnectionError")
+    assert (answer["status"], answer["result_code"], answer["error_class"]) == ("failed", 1, "PortClosed")
     assert "Nothing was changed" in answer["result_message"]
     assert "127.0.72" not in answer["result_message"]
 

@@ -12,16 +12,16 @@ from cgminer.simulator import MinerSpec, SimulatedFleet, State
 from edge_collector.agent import Agent
 from edge_collector.config import ConfigError
 from edge_collector.discovery import addresses_in
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import make_config
 from tests.edge_collector.odd_server import OddServer
+from tests.ports import free_port
 
 LUXOS, ANTMINER, WHATSMINER = "Antminer S19k Pro (LuxOS)", "Antminer S19", "Whatsminer M30S++"
 
 
 @pytest.fixture(scope="module")
 def port():
-    return free_port("127.0.73.1")
+    return free_port()
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from cgminer.address import Address
 from cgminer.simulator import MinerSpec, SimulatedFleet, write_inventory
 from edge_collector.agent import Agent
 from edge_collector.inventory import Machine
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import make_config
 from tests.edge_collector.odd_server import OddServer
+from tests.ports import free_port
 
 
 @pytest.fixture
 def specs():
-    port = free_port("127.0.79.1")
+    port = free_port()
     return [MinerSpec(miner_id=f"m{number}", host=f"127.0.79.{number}", port=port, seed=number) for number in (1, 2, 3)]
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from cgminer.simulator import MinerSpec, SimulatedFleet
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import make_config
 from tests.edge_collector.odd_server import OddServer
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BARE = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
@@ -46,7 +46,7 @@ def installed(built, tmp_path_factory):
 
 @pytest.mark.parametrize("form", ["wheel", "single file"])
 def test_it_collects_without_the_project(form, built, installed, tmp_path):
-    specs = [MinerSpec(miner_id=f"m{number}", host=f"127.0.77.{number}", port=free_port("127.0.77.1"), seed=number) for number in (1, 2, 3)]
+    specs = [MinerSpec(miner_id=f"m{number}", host=f"127.0.77.{number}", port=free_port(), seed=number) for number in (1, 2, 3)]
     program = [str(installed)] if form == "wheel" else [sys.executable, "-I", "-S", str(built / "edge-collector.pyz")]
     with OddServer() as server, SimulatedFleet(specs):
         make_config(tmp_path, url=server.url, specs=specs, loop={"interval_s": 5})

@@ -7,8 +7,8 @@ import pytest
 from cgminer.simulator import MinerSpec, SimulatedFleet
 from cgminer.snapshot import Snapshot
 from edge_collector.agent import Agent
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import make_config
+from tests.ports import free_port
 from tests.servers import wait_until
 
 made: list[Agent] = []
@@ -17,7 +17,7 @@ BRAIINS = "Antminer S19 Pro (Braiins OS)"
 
 @pytest.fixture
 def specs():
-    port = free_port("127.0.74.1")
+    port = free_port()
     return [MinerSpec(miner_id=f"m{number}", host=f"127.0.74.{number}", port=port, model=BRAIINS, seed=number) for number in (1, 2, 3)]
 
 

@@ -15,9 +15,9 @@ from cgminer.simulator import SimulatedFleet, State, build_fleet, write_inventor
 from miners.models import Miner
 from sites.models import CollectorKey
 from telemetry.models import CollectorUploadLog, MinerTelemetryHistory, MinerTelemetryLive
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import write_config
 from tests.makers import make_site
+from tests.ports import free_port
 from tests.servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def site(transactional_db):
 
 @pytest.fixture
 def specs():
-    return build_fleet(20, first_address="127.0.71.1", port=free_port("127.0.71.1"), shares={State.REFUSED: 0.1})
+    return build_fleet(20, first_address="127.0.71.1", port=free_port(), shares={State.REFUSED: 0.1})
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from cgminer.simulator import MinerSpec, SimulatedFleet
 from edge_collector.agent import Agent
 from edge_collector.status import PORT_FILE, StatusPage
-from tests.cgminer.strange_servers import free_port
 from tests.edge_collector.makers import make_config
 from tests.edge_collector.odd_server import OddServer
+from tests.ports import free_port
 
 
 @pytest.fixture
 def agent(tmp_path):
-    specs = [MinerSpec(miner_id="m<1>", host="127.0.75.1", port=free_port("127.0.75.1"))]
+    specs = [MinerSpec(miner_id="m<1>", host="127.0.75.1", port=free_port())]
     with OddServer() as server, SimulatedFleet(specs):
         agent = Agent(make_config(tmp_path, url=server.url, specs=specs, server={"device_id": "pi<1>"}))
         agent.once(within_s=10)

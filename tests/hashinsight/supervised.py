@@ -13,7 +13,8 @@ from typing import Self
 
 import psutil
 
-from tests.servers import free_port, wait_until
+from tests.ports import free_port
+from tests.servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER_WORKERS = 2

@@ -345,3 +345,36 @@ def test_console_can_be_read_in_chinese(operator: Client) -> None:
     make_site()
     operator.post(reverse("set_language"), {"language": "zh-hans"})
     assert operator.get(reverse("admin:index")).content.decode().count('lang="zh-hans"') == 1
+
+
+# Deleting
+
+
+def test_miner_that_was_read_is_deleted_with_its_readings(operator: Client) -> None:
+    miner = make_miner()
+    make_live(miner)
+    make_command(miner)
+    page = reverse("admin:miners_miner_delete", args=[miner.pk])
+    html = operator.get(page).content.decode()
+    assert "Are you sure" in html
+    assert "Live readings: 1" in html
+    operator.post(page, {"post": "yes"})
+    assert not Miner.objects.exists()
+
+
+def test_page_that_deletes_many_miners_counts_them_and_does_not_list_them_all(operator: Client) -> None:
+    make_miners(make_site(), 120)
+    asked = {"action": "delete_selected", "select_across": "1", "index": "0", "_selected_action": [Miner.objects.first().pk]}
+    html = operator.post(reverse("admin:miners_miner_changelist"), asked).content.decode()
+    assert "Miners: 120" in html
+    assert html.count("<li>Miner: ") + len(re.findall(r"<li>\s*m\d+", html)) <= 100
+    operator.post(reverse("admin:miners_miner_changelist"), {**asked, "post": "yes"})
+    assert not Miner.objects.exists()
+
+
+def test_page_that_deletes_somebody_shows_no_key_of_their_sessions(operator: Client) -> None:
+    somebody = make_staff("somebody")
+    Client().force_login(somebody)
+    html = operator.get(reverse("admin:auth_user_delete", args=[somebody.pk])).content.decode()
+    assert "Sessions: 1" in html
+    assert Session.objects.get(user=somebody).session_key not in html

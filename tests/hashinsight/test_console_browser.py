@@ -147,6 +147,21 @@ def test_command_palette_opens_a_miner(live_web: WebServer, site: Site, console:
     console.wait_for_url(f"**/admin/miners/miner/{Miner.objects.get(miner_id='m2').pk}/overview/")
 
 
+def test_command_palette_needs_no_mouse_and_opens_what_was_typed_last(live_web: WebServer, site: Site, console: Page) -> None:
+    console.goto(f"{live_web.url}/admin/")
+    console.keyboard.press("Control+k")
+    field = console.locator("#search-input-command")
+    field.press_sequentially("nowhere")
+    console.wait_for_selector("text=No results matching your query")
+    field.press("Enter")
+    field.fill("")
+    field.press_sequentially("M")
+    console.wait_for_selector("#command-results-list >> text=m1")
+    field.press_sequentially("2")
+    field.press("Enter")
+    console.wait_for_url(f"**/admin/miners/miner/{Miner.objects.get(miner_id='m2').pk}/overview/")
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 def test_no_page_is_wider_than_the_screen(live_web: WebServer, site: Site, console: Page, width: int) -> None:
     console.set_viewport_size({"width": width, "height": 900})

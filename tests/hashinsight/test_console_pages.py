@@ -88,6 +88,12 @@ def test_fresh_installation_shows_the_first_steps(operator: Client) -> None:
     html = page(operator, "admin:index")
     assert "Add a site" in html
     assert "See the first reading" in html
+    assert reverse("console:import_miners") in html
+
+
+def test_first_steps_are_not_offered_to_who_may_not_take_them(client: Client) -> None:
+    client.force_login(User.objects.create(username="viewer", is_staff=True))
+    assert reverse("admin:sites_site_add") not in page(client, "admin:index")
 
 
 def test_collector_that_stopped_is_called_silent(operator: Client) -> None:
@@ -290,6 +296,19 @@ def test_command_palette_finds_miners_of_the_own_sites_only(client: Client, two_
     html = viewer(client, two_sites[0]).get(reverse("admin:search"), {"s": "MINER-OF", "extended": "1"}).content.decode()
     assert "miner-of-mine" in html
     assert "miner-of-theirs" not in html
+
+
+def test_command_palette_forgets_a_site_that_was_taken_away(client: Client, two_sites: tuple[Site, Site]) -> None:
+    person = viewer(client, two_sites[0])
+    asked = {"s": "MINER-OF", "extended": "1"}
+    assert "miner-of-mine" in person.get(reverse("admin:search"), asked).content.decode()
+    User.objects.get().sites.clear()
+    assert "miner-of-mine" not in person.get(reverse("admin:search"), asked).content.decode()
+
+
+def test_command_palette_answers_whatever_is_typed(operator: Client) -> None:
+    for term in ("", "   ", "\0", "x" * 5_000, "%", "'"):
+        assert operator.get(reverse("admin:search"), {"s": term, "extended": "1", "page": "x"}).status_code == 200
 
 
 # Size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -15,6 +16,8 @@ from miners.inventory import plan_import
 from miners.inventory_file import read_table
 from miners.models import Miner
 from sites.models import Site
+from telemetry.models import TelemetryGap
+from tests.hashinsight.console import export
 from tests.makers import make_key, make_live, make_miner, make_miner_model, make_miners, make_site, make_staff, make_superuser
 from tests.web import WebServer
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-MINERS = "/admin/export/miners/miner.csv"
+MINERS = "/admin/miners/miner/export/"
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_miners_are_exported_with_their_inventory_and_what_they_do(operator):
     miner = make_miner(make_site("A"), "A-1", model=make_miner_model("Antminer S19"), rack="R1")
     make_live(miner, hashrate_ghs=94_800.0)
 
-    (row,) = rows_of(operator.get(MINERS))
+    (row,) = rows_of(export(operator, MINERS))
 
     assert (row["miner_id"], row["model"], row["rack"], row["site__code"]) == ("A-1", "Antminer S19", "R1", "A")
     assert (row["state"], row["live__hashrate_ghs"]) == ("online", "94800.0")
@@ -55,15 +58,15 @@ def test_export_holds_what_the_list_holds(operator):
     make_miner(make_site("A"), "A-1", rack="R1")
     make_miner(Site.objects.get(), "A-2", rack="R2")
 
-    assert [row["miner_id"] for row in rows_of(operator.get(MINERS, {"rack": "R2"}))] == ["A-2"]
-    assert [row["miner_id"] for row in rows_of(operator.get(MINERS, {"q": "A-1"}))] == ["A-1"]
-    assert [row["miner_id"] for row in rows_of(operator.get(MINERS, {"o": "-1"}))] == ["A-2", "A-1"]
+    assert [row["miner_id"] for row in rows_of(export(operator, MINERS, rack="R2"))] == ["A-2"]
+    assert [row["miner_id"] for row in rows_of(export(operator, MINERS, q="A-1"))] == ["A-1"]
+    assert [row["miner_id"] for row in rows_of(export(operator, MINERS, o="-1"))] == ["A-2", "A-1"]
 
 
 def test_exported_list_can_be_imported_again_and_changes_nothing(operator):
     site = make_site("A")
     make_miner(site, "=A-1", ip_address="10.0.0.1", worker_name="+farm.1", zone="@hall", model=make_miner_model("Antminer S19"))
-    raw = b"".join(operator.get(MINERS).streaming_content)
+    raw = b"".join(export(operator, MINERS).streaming_content)
 
     plan = plan_import(site, read_table(raw))
 
@@ -74,8 +77,8 @@ def test_exported_list_can_be_imported_again_and_changes_nothing(operator):
 def test_no_cell_is_a_formula(operator, evil):
     make_miner(make_site(name=evil.strip()), "A-1", zone=evil)
 
-    (row,) = rows_of(operator.get(MINERS))
-    book = openpyxl.load_workbook(io.BytesIO(b"".join(operator.get(MINERS.replace("csv", "xlsx")).streaming_content)))
+    (row,) = rows_of(export(operator, MINERS))
+    book = openpyxl.load_workbook(io.BytesIO(b"".join(export(operator, MINERS, "xlsx").streaming_content)))
 
     assert row["zone"] == f"'{evil}"
     assert not [cell.value for line in book.active for cell in line if cell.data_type == "f"]
@@ -84,11 +87,39 @@ def test_no_cell_is_a_formula(operator, evil):
 def test_spreadsheet_has_numbers_as_numbers(operator):
     make_live(make_miner(make_site("A"), "A-1"), hashrate_ghs=94_800.0)
 
-    answer = operator.get(MINERS.replace("csv", "xlsx"))
+    answer = export(operator, MINERS, "xlsx")
     header, line = openpyxl.load_workbook(io.BytesIO(b"".join(answer.streaming_content))).active.iter_rows(values_only=True)
 
     assert dict(zip(header, line, strict=True))["live__hashrate_ghs"] == 94_800
     assert answer["Content-Disposition"].endswith('.xlsx"')
+
+
+def test_only_the_chosen_columns_are_exported(operator):
+    make_miner(make_site("A"), "A-1", rack="R1")
+
+    assert rows_of(export(operator, MINERS, columns=("miner_id", "rack"))) == [{"miner_id": "A-1", "rack": "R1"}]
+
+
+def test_file_for_programs_has_numbers_and_nothing_as_they_are(operator):
+    make_live(make_miner(make_site("A"), "=A-1"), hashrate_ghs=94_800.0, power_consumption=None)
+    columns = ("miner_id", "live__hashrate_ghs", "live__power_consumption")
+
+    answer = export(operator, MINERS, "json", columns)
+
+    assert json.loads(body_of(answer)) == [{"miner_id": "=A-1", "live__hashrate_ghs": 94_800.0, "live__power_consumption": None}]
+    assert json.loads(body_of(export(operator, MINERS, "json", columns, q="nobody"))) == []
+
+
+def test_columns_the_list_does_not_show_are_offered_and_not_ticked(operator):
+    fields = operator.get("/admin/telemetry/telemetrygap/export/").context["form"].fields
+    chosen = {name for name, field in fields.items() if hasattr(field, "is_selectable_field") and field.initial}
+    shown = admin.site._registry[TelemetryGap].list_display
+
+    assert chosen == {f"listed_{name}" for name in shown}
+
+
+def test_filter_that_means_nothing_leads_back_to_the_list(operator):
+    assert operator.get(MINERS, {"nonsense__lookup": "1"}).url == "/admin/miners/miner/"
 
 
 def test_staff_export_their_own_sites_only(client):
@@ -97,15 +128,14 @@ def test_staff_export_their_own_sites_only(client):
     make_miner(south, "of-south")
     client.force_login(make_staff(sites=(south,), permissions=("miners.view_miner",)))
 
-    assert [row["miner_id"] for row in rows_of(client.get(MINERS))] == ["of-south"]
+    assert [row["miner_id"] for row in rows_of(export(client, MINERS))] == ["of-south"]
 
 
 def test_who_may_not_see_a_list_exports_none_of_it(client):
     client.force_login(make_staff(permissions=("miners.view_miner",)))
 
-    assert client.get("/admin/export/sites/site.csv").status_code == 403
-    assert client.get("/admin/export/django_q/schedule.csv").status_code == 403
-    assert client.get("/admin/export/sessions/session.csv").status_code == 404
+    assert client.get("/admin/sites/site/export/").status_code == 403
+    assert client.get("/admin/django_q/schedule/export/").status_code == 403
     client.logout()
     assert client.get(MINERS).status_code == 302
 
@@ -117,7 +147,7 @@ def test_every_list_can_be_exported_and_tells_no_secret(operator, model):
     key, secret = make_key(make_site())
     make_miners(Site.objects.get(), 3)
 
-    text = body_of(operator.get(f"/admin/export/{model._meta.app_label}/{model._meta.model_name}.csv"))
+    text = body_of(export(operator, f"/admin/{model._meta.app_label}/{model._meta.model_name}/export/"))
 
     assert text.splitlines()
     assert not [each for each in (key.digest, secret, "pbkdf2", "argon2") if each in text]
@@ -127,7 +157,7 @@ def test_large_list_is_handed_out_row_by_row_with_few_queries(operator, django_a
     make_miners(make_site(), 5_000)
 
     with django_assert_max_num_queries(20):
-        answer = operator.get(MINERS)
+        answer = export(operator, MINERS)
         lines = body_of(answer).splitlines()
 
     assert answer.streaming
@@ -147,8 +177,10 @@ def test_operator_exports_the_list_as_filtered(live_web: WebServer, browser_page
     browser_page.fill("input[name=password]", "correct horse")
     browser_page.click("button[type=submit]")
     browser_page.wait_for_url("**/admin/miners/miner/**")
+    browser_page.click(".hi-list-files a:has-text('Export')")
+    browser_page.uncheck("input[name=listed_ip_address]")
     with browser_page.expect_download() as download:
-        browser_page.click(".hi-list-files a:has-text('CSV')")
+        browser_page.click("button:has-text('Submit')")
 
     text = download.value.path().read_text("utf-8-sig")
-    assert ("A-1" in text, "A-2" in text) == (False, True)
+    assert ("A-1" in text, "A-2" in text, "ip_address" in text) == (False, True, False)

@@ -33,7 +33,7 @@ def site() -> Site:
         ("late", "stratum+tcp://btc.pool.example:3333", now - timedelta(hours=2)),
     ):
         make_live(make_miner(site, name, mac_address=f"02:00:5E:10:00:{len(name):02}"), pool_url=pool, last_online_at=seen, timestamp=seen)
-    make_miner(site, "never")
+    make_miner(site, "never", ip_address="10.0.3.17", serial_number="202411240001")
     return site
 
 
@@ -53,6 +53,9 @@ def found(client: Client, **query: str) -> set[str]:
         ({"q": "02-00-5e-10-00-04"}, {"late"}),
         ({"q": "02005E100004"}, {"late"}),
         ({"q": "rig"}, {"right"}),
+        ({"q": "10.0.3.17:4028"}, {"never"}),
+        ({"q": "202411240001"}, {"never"}),
+        ({"model": "9" * 30}, set()),
     ],
 )
 def test_filter_leaves_the_miners_that_are_meant(operator: Client, site: Site, query: dict[str, str], names: set[str]) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django_q.models import Schedule, Task
 
 from alerts.models import Alert, AlertEvent, Delivery, NotificationChannel, RuleKind
 from commands.models import CommandBatch
+from market.models import MarketSample, Quantity
 from miners.models import Miner
 from sites import listing
 from sites.models import CollectorEvent
 from telemetry.models import TelemetryGap
 from tests.alerts.farm import make_alert, make_rule
+from tests.hashinsight.console import export
 from tests.makers import (
     make_collector,
     make_command,
@@ -60,6 +63,15 @@ def farm() -> None:
         Delivery.objects.create(event=event, channel=channel, created_at=at, next_attempt_at=at)
         collector = make_collector(site)
         CollectorEvent.objects.create(site=site, collector=collector, event_id=uuid.uuid4(), kind="started", at=at, received_at=at)
+        make_tasks(at)
+
+
+def make_tasks(at: datetime) -> None:
+    for success in (True, False):
+        name = uuid.uuid4().hex
+        Task.objects.create(id=name, name=name, func="resilience.tasks.none", started=at, stopped=at, success=success, result="")
+    Schedule.objects.create(func="resilience.tasks.none", next_run=at)
+    MarketSample.objects.create(quantity=Quantity.PRICE, value=1.0, source="exchange", fetched_at=at)
 
 
 def test_no_list_asks_for_each_of_its_rows(operator: Client, farm: None, django_assert_max_num_queries) -> None:
@@ -72,7 +84,7 @@ def test_no_list_asks_for_each_of_its_rows(operator: Client, farm: None, django_
 TIMED = (
     *("miners_miner", "telemetry_minertelemetrylive", "telemetry_collectoruploadlog", "telemetry_telemetrygap", "commands_minercommand"),
     *("commands_commandbatch", "alerts_alert", "alerts_delivery", "sites_collector", "sites_collectorevent", "sites_collectorkey"),
-    "auth_user",
+    *("auth_user", "django_q_schedule", "django_q_success", "django_q_failure", "market_marketsample"),
 )
 
 
@@ -87,7 +99,7 @@ def html_of(operator: Client, name: str) -> str:
 
 def test_file_of_a_list_has_moments_and_not_ages(operator: Client) -> None:
     heard = make_collector(make_site()).heartbeat_at
-    answer = operator.get(reverse("console:export", args=["sites", "collector", "csv"]))
+    answer = export(operator, reverse("admin:sites_collector_export"))
     assert f"{heard:%Y-%m-%d %H:%M:%S}Z" in answer.getvalue().decode()
 
 
@@ -119,8 +131,23 @@ def test_list_counts_what_it_finds(operator: Client) -> None:
 
 def test_list_that_is_not_counted_to_its_end_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "COUNT_AT_MOST", 60)
-    make_miners(make_site(), 60)
-    assert "60 or more" in html_of(operator, "miners_miner")
+    make_miners(make_site(), 130)
+    html = html_of(operator, "miners_miner")
+    assert "60+ miners" in " ".join(html.split())
+    assert "Select all 60+ miners" in html
+    assert "All 60+ selected" in html
+
+
+def test_all_that_match_are_reached_and_counted_however_far_the_list_counts(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "COUNT_AT_MOST", 60)
+    some, other = make_miners(make_site(), 130)[0], make_miners(make_site(), 3)[0]
+    picked = {"action": "send_command", "select_across": "1", "index": "0", "_selected_action": [str(some.pk)]}
+
+    page = operator.post(reverse("admin:miners_miner_changelist") + f"?site={some.site_id}", picked)
+
+    assert page.context["impact"].miners == 130
+    assert "For 130 miners" in page.content.decode()
+    assert str(other.pk) not in page.context["form"].initial["miners"].split(",")
 
 
 def test_list_offers_to_show_all_only_where_something_narrows_it(operator: Client) -> None:

@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from sites.models import Site
 from telemetry.poller import poll_site
 from tests.makers import make_key, make_miner, make_site, make_superuser
-from tests.servers import free_port
+from tests.ports import free_port
 from tests.web import WebServer
 
 PASSWORD, POOL_PASSWORD, WRONG = "only-in-this-test-8471", "pool-secret-3359", "hsc_" + "wrongkey" * 5 + "xyz"

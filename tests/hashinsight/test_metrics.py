@@ -22,7 +22,7 @@ from resilience.metric_files import fold_dead_processes
 from resilience.models import JobLease
 from sites.models import Site
 from tests.makers import make_command, make_live, make_miner, make_miners, make_site, make_upload_log
-from tests.servers import free_port
+from tests.ports import free_port
 from tests.web import WebServer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -97,5 +97,8 @@ def test_more_threads_than_connections_upload_and_look_at_once(web: WebServer) -
     assert Miner.objects.count() == RECORDS
     assert MinerTelemetryHistory.objects.count() == UPLOADS * RECORDS
     # Read in parts, which PostgreSQL's own cursors would need one connection for.
-    export = requests.get(web.url + reverse("console:export", args=["miners", "miner", "csv"]), cookies=cookies, timeout=30)
+    address = web.url + reverse("admin:miners_miner_export")
+    token = {"csrftoken": requests.get(address, cookies=cookies, timeout=30).cookies["csrftoken"]}
+    form = {"csrfmiddlewaretoken": token["csrftoken"], "resource": "0", "format": "0", "listed_miner_id": "on"}
+    export = requests.post(address, form, cookies={**cookies, **token}, headers={"Referer": address}, timeout=30)
     assert export.text.count("\n") == RECORDS + 1

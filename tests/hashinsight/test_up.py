@@ -17,7 +17,8 @@ from django_q.models import Task
 from django_q.tasks import async_task
 
 from tests.hashinsight.supervised import ROOT, Supervised, kill
-from tests.servers import free_port, wait_until
+from tests.ports import free_port
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.once  # tests/chaos kills the same parts with PostgreSQL
 Victim = Callable[[Supervised], psutil.Process]

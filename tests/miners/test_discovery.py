@@ -14,7 +14,7 @@ from miners.discovery import Found, UnusableRange, addresses_in, apply_discovery
 from miners.models import Miner
 from sites.models import Site
 from tests.makers import make_live, make_miner, make_miner_model, make_site
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -181,6 +181,16 @@ def test_search_finds_miners_and_leaves_the_rest_alone(web_server: int):
     assert (len(counts), counts[-1]) == (6, 2)
 
 
+def test_search_finds_whatsminers_whose_old_api_is_closed(site: Site):
+    specs = [MinerSpec(miner_id=f"w{n}", host=f"127.0.22.{n}", port=4433, model="Whatsminer M60", seed=n) for n in (1, 2)]
+    known = make_miner(site, "A-1", ip_address="127.0.22.2")
+    with SimulatedFleet(specs):
+        plan = discovered(site, *scan(addresses_in(["127.0.22.0/30"])).found)
+    assert summary(plan) == {"new": ["SIM000000001"], "moved": ["A-1"]}
+    known.refresh_from_db()
+    assert (known.port, known.serial_number) == (4433, "SIM000000002")
+
+
 @pytest.fixture
 def fleet() -> Iterator[list[MinerSpec]]:
     port = free_port()
@@ -198,6 +208,16 @@ def test_command_shows_model_and_firmware_and_stores_what_it_found(site: Site, f
     assert "2 miners at 6 addresses; 1 added, 1 moved, 0 known" in said
     moved.refresh_from_db()
     assert (moved.ip_address, moved.port) == (fleet[0].host, fleet[0].port)
+
+
+def test_command_says_which_addresses_it_left_out(site: Site, monkeypatch: pytest.MonkeyPatch, settings, capsys):
+    settings.LOCAL_MINERS = False
+    monkeypatch.setattr("miners.reach._own_hosts", lambda: frozenset({"10.254.253.1"}))
+    monkeypatch.setattr("miners.reach.is_own", lambda ip: str(ip) == "10.254.253.1")
+    call_command("discover", "10.254.253.1/32", "--site", "A")
+    said = capsys.readouterr().out
+    assert "Not asked: 10.254.253.1, this server itself." in said
+    assert "0 miners at 0 addresses" in said
 
 
 def test_dry_run_changes_nothing(site: Site, fleet: list[MinerSpec], capsys: pytest.CaptureFixture[str]):

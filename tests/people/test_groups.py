@@ -131,7 +131,7 @@ SEES = {
     "see jobs": opens("/admin/resilience/joblease/"),
     "see changes": opens("/admin/changes/"),
     "see alerts": opens("/admin/alerts/alert/"),
-    "export miners": opens("/admin/export/miners/miner.csv"),
+    "export miners": opens("/admin/miners/miner/export/"),
 }
 FROM_TECHNICIAN = {TECHNICIAN, OPERATOR, MANAGER, ADMINISTRATOR}
 FROM_OPERATOR = {OPERATOR, MANAGER, ADMINISTRATOR}

@@ -14,7 +14,7 @@ from market.models import Quantity
 from market.quotes import MarketUnavailable
 from resilience.failures import ErrorClass
 from tests.market.exchange import PRICE, Exchange
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TRIED_AGAIN = {ErrorClass.TIMEOUT, ErrorClass.CONNECTION}

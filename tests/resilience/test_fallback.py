@@ -14,7 +14,8 @@ from resilience import fallback, ratelimit
 from resilience.fallback import FallbackCache, redis_trouble
 from resilience.ratelimit import RateLimiter
 from tests.makers import make_superuser
-from tests.servers import free_port, wait_until
+from tests.ports import free_port
+from tests.servers import wait_until
 
 BACK_WITHIN_S = 10.0
 

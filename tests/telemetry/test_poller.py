@@ -24,7 +24,8 @@ from telemetry.models import MinerPollState, MinerTelemetryHistory, MinerTelemet
 from telemetry.poll_plan import Shard
 from telemetry.poller import poll_site
 from tests.makers import NOON, make_miner, make_miner_model, make_site
-from tests.servers import free_port, wait_until
+from tests.ports import free_port
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -309,6 +310,29 @@ def test_inventory_learns_model_serial_and_mac_and_keeps_what_a_person_entered()
     assert known["m2"].model == other
     assert known["w1"].mac_address == specs[0].mac_address
     assert known["w2"].mac_address == "AA:AA:AA:AA:AA:AA"
+
+
+def test_miner_whose_new_firmware_closed_the_old_port_is_followed_to_its_new_one():
+    spec = MinerSpec(miner_id="m1", host="127.9.4.1", port=4433, model="Whatsminer M60", seed=5)
+    site = make_site()
+    (miner,) = farm(site, [replace(spec, port=4028)])
+    with SimulatedFleet([spec]):
+        poll_site(site, now=NOON)
+        miner.refresh_from_db()
+        assert (miner.port, miner.live.model, miner.serial_number) == (4433, "M60_VK30", spec.serial_number)
+        assert poll_site(site, now=NOON + timedelta(minutes=1)).online == 1
+    assert miner.changes.first().history_change_reason == "answers at another port"
+
+
+@pytest.mark.parametrize("host", ["127.9.5.1", "localhost"])
+def test_round_does_not_ask_at_the_server_itself(settings, host: str):
+    settings.LOCAL_MINERS = False
+    site = make_site()
+    miner = make_miner(site, "m1", ip_address=host, port=free_port())
+    report = poll_site(site, now=NOON)
+    miner.refresh_from_db()
+    assert (report.errors, report.online) == ({"not_asked": 1}, 0)
+    assert "this is the server itself" in miner.live.error_message
 
 
 def test_round_is_one_log_line_and_counted_for_prometheus():

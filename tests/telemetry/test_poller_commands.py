@@ -13,7 +13,7 @@ from cgminer.simulator import MinerSpec, SimulatedFleet, State
 from resilience.leases import acquire
 from telemetry.models import MinerTelemetryLive
 from tests.makers import make_miner, make_site
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,8 @@ from telemetry import tasks
 from telemetry.models import MinerTelemetryHistory, MinerTelemetryLive
 from telemetry.poll_plan import DueRound, Shard, due_rounds, shards_for
 from tests.makers import NOON, make_miner, make_miners, make_site
-from tests.servers import free_port, wait_until
+from tests.ports import free_port
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.django_db
 

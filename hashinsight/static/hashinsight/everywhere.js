@@ -26,6 +26,40 @@
     event.target.click();
   }
 
+  // The command palette: Enter opens the first result when none is marked, of what is typed now and not of what was found before it;
+  // and that nothing was found is said, which Unfold leaves out of what it shows.
+  const typed = () => document.getElementById("search-input-command").value.trim();
+  let foundFor = null;
+  let opensFirst = false;
+
+  function openFirst() {
+    opensFirst = false;
+    const first = document.querySelector("#command-results-list a");
+    if (first) window.location.assign(first.href);
+  }
+
+  function chooseByEnter(event) {
+    if (event.key !== "Enter" || event.target.id !== "search-input-command" || event.isComposing) return;
+    const isCurrent = foundFor === typed();
+    if (isCurrent && document.querySelector("#command-results-list li.active")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (isCurrent) openFirst();
+    else opensFirst = typed() !== "";
+  }
+
+  document.addEventListener("keydown", chooseByEnter, true);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target?.id === "command-results" && !event.detail.xhr.responseText.includes('id="command-results-list"')) {
+      event.detail.selectOverride = "ul";
+    }
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target?.id !== "command-results") return;
+    foundFor = (event.detail.requestConfig.parameters.s ?? "").trim();
+    if (opensFirst && foundFor === typed()) openFirst();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     for (const button of document.querySelectorAll(MOUSE_ONLY)) {
       button.tabIndex = 0;
