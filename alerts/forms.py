@@ -129,7 +129,7 @@ class SilenceForm(forms.ModelForm):
     class Meta:
         model = Silence
         fields = ["site", "zone", "rack", "miner", "rule", "is_maintenance", "starts_at", "ends_at", "reason"]
-        labels = {"starts_at": _("begins")}  # "from" is an address elsewhere, and another word in Chinese
+        labels = {"starts_at": _("Begins")}  # "from" is an address elsewhere, and another word in Chinese
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

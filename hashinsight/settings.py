@@ -67,7 +67,7 @@ INSTALLED_APPS = [
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
-    "axes",
+    "people.lockout_app.LockoutConfig",  # django-axes
     "simple_history",
     "import_export",
     "resilience",
@@ -169,7 +169,7 @@ if REDIS_URL:
 # `timeout` < `retry`, one attempt, failures acknowledged: a task that was killed must not come back for ever.
 Q_CLUSTER = {
     "name": "hashinsight",
-    "label": "Background work",
+    "label": _("Background work"),
     "orm": "default",
     "workers": env.int("HASHINSIGHT_CLUSTER_WORKERS", default=4),
     "timeout": 240,

@@ -5,18 +5,19 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from market.models import MarketSample
-from sites.exports import ListExport
+from sites.listing import LargeList
 from telemetry import units
 
 
 @admin.register(MarketSample)
-class MarketSampleAdmin(ListExport, ModelAdmin):
+class MarketSampleAdmin(LargeList, ModelAdmin):
     list_display = ["quantity", "value", "source", "fetched"]
     list_filter = ["quantity", "source"]
-    show_full_result_count = False
+    empty_text = _("No price was fetched yet. HASHINSIGHT_MARKET_DATA=True switches it on.")
 
     fetched = units.moment_column("fetched_at", MarketSample._meta.get_field("fetched_at").verbose_name)
 

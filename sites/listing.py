@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from django.utils.translation import get_language
 from unfold.admin import ModelAdmin, checkbox
 from unfold.decorators import display
@@ -113,10 +114,15 @@ def headers_once(headers_of: Callable[[Any], Iterator[dict[str, Any]]]) -> Calla
 
     def headers(changes: Any) -> list[dict[str, Any]]:
         if not hasattr(changes, "known_headers"):
-            changes.known_headers = list(headers_of(changes))
+            changes.known_headers = [{**header, "text": _capitalized(header["text"])} for header in headers_of(changes)]
         return list(changes.known_headers)
 
     return headers
+
+
+def _capitalized(text: str) -> str:
+    """Names of columns begin large, also where a phone shows them beside their values; the checkbox of all rows is markup."""
+    return text if isinstance(text, SafeString) else capfirst(text)
 
 
 class OverviewChangeList(LargeChangeList):

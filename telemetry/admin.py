@@ -23,6 +23,9 @@ class MinerPageChangeList(LargeChangeList):
         return reverse("console:miner", args=[result.miner_id])
 
 
+HEALTH = {"healthy": _("healthy"), "degraded": _("degraded"), "critical": _("critical"), "offline": _("offline")}
+
+
 @admin.register(MinerTelemetryLive)
 class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
     list_display = ["name", "site", "read_at", "online", "terahashes", "hottest", "watts", "joules", "health", "source"]
@@ -64,8 +67,8 @@ class MinerTelemetryLiveAdmin(ReadOnly, SiteScopedAdmin):
         ordering="overall_health",
         label={"healthy": "success", "degraded": "warning", "critical": "danger", "offline": "danger"},
     )
-    def health(self, live: MinerTelemetryLive) -> str | None:
-        return live.overall_health
+    def health(self, live: MinerTelemetryLive) -> tuple[str | None, Any]:
+        return live.overall_health, HEALTH.get(live.overall_health or "", units.DASH)
 
 
 @admin.register(CollectorUploadLog)

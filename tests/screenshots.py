@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import os
 import random
@@ -20,6 +21,8 @@ from django.utils import timezone
 
 from alerts.evaluation import evaluate
 from alerts.models import Alert
+from cgminer.address import Address
+from cgminer.poll import Outcome, Target
 from commands import dispatch
 from commands.models import CommandType
 from miners.models import Miner, MinerModel
@@ -27,6 +30,7 @@ from resilience.leases import job_lease
 from sites.models import CollectorKey, Site
 from telemetry.ingest import ingest_readings
 from telemetry.models import Source
+from telemetry.raw_replies import store_replies
 from telemetry.readings import Board, Pool, Reading, Upload
 from telemetry.rollups import roll_up
 from tests.conftest import CHROMIUM, CHROMIUM_OPTIONS
@@ -96,6 +100,7 @@ def live_a_day(now: datetime) -> None:
             evaluate(now=at)
     roll_up(now, budget_s=120)
     ask(valley, now=now)
+    keep_a_reply(valley, now=now)
 
 
 def moments(now: datetime) -> Iterator[datetime]:
@@ -183,6 +188,17 @@ def ask(site: Site, *, now: datetime) -> None:
     dispatch.create_command(miner, order, requested_by=get_user_model().objects.get(), now=now)
 
 
+def keep_a_reply(site: Site, *, now: datetime) -> None:
+    miner = Miner.objects.filter(site=site).order_by("pk")[3]
+    summary = {
+        "STATUS": [{"STATUS": "S", "Msg": "Summary", "Description": "cgminer 1.0.0"}],
+        "SUMMARY": [{"Elapsed": 93_200, "GHS 5s": 72_114.3}],
+    }
+    target = Target(key=miner.pk, address=Address(miner.ip_address, miner.port))
+    raw = {"summary": json.dumps(summary).encode()}
+    store_replies([Outcome(target=target, raw=raw, attempts=1, finished_at=now - timedelta(minutes=22))])
+
+
 # The pictures
 
 
@@ -238,6 +254,8 @@ def addresses() -> dict[str, str]:
         "passwords": "commands/minercredential",
         "approvals": "commands/approvalrule",
         "locks": "axes/accessattempt",
+        "schedules": "django_q/schedule",
+        "market": "market/marketsample",
     }
     alert, operator = Alert.objects.order_by("pk").first(), get_user_model().objects.get(username="operator")
     return {
@@ -253,6 +271,7 @@ def addresses() -> dict[str, str]:
         "readings": "/admin/telemetry/readings/",
         "key-new": "/admin/sites/collectorkey/add/",
         "import": "/admin/miners/miner/import/",
+        "export": "/admin/miners/miner/export/",
         "changes": "/admin/changes/",
         "account": "/admin/account/",
         "user-edit": f"/admin/auth/user/{operator.pk}/change/",

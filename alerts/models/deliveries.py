@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from alerts.models.alerts import AlertEvent
 from alerts.models.channels import ChannelReceiver, NotificationChannel
@@ -54,8 +55,8 @@ class Delivery(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-pk"]
-        verbose_name = _("delivery")
-        verbose_name_plural = _("deliveries")
+        verbose_name = pgettext_lazy("of an alert", "delivery")
+        verbose_name_plural = pgettext_lazy("of alerts", "deliveries")  # of commands it is another word in Chinese
         indexes = [
             # what is due
             models.Index(fields=["next_attempt_at"], condition=models.Q(state__in=["pending", "failed"]), name="delivery_due"),

@@ -31,6 +31,7 @@ def addresses(site_pk: int, miner_pk: int) -> list[str]:
         "telemetry/readings/",
         "miners/miner/",
         "miners/miner/?state=online",
+        "miners/miner/export/",
         "sites/site/",
         "sites/collectorkey/",
         "sites/collectorkey/add/",
