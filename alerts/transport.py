@@ -93,6 +93,8 @@ class Message:
 def read_address(url: str) -> Address:
     """What `url` is, as far as it can be told without sending. Raises AddressUnusable."""
     scheme = urlsplit(url).scheme.lower()
+    if not scheme:
+        raise AddressUnusable(_("An address begins with what it is, such as mailtos:// or jsons://."))
     if scheme not in KIND_OF and scheme not in ("http", "https"):
         known = ", ".join(sorted(KIND_OF))
         raise AddressUnusable(
@@ -129,6 +131,9 @@ def _plugin(url: str) -> Any:
         raise AddressUnusable(_("“%(name)s” cannot be used in an address here.") % {"name": refused[0]})
     with _heard() as said:
         plugin: Any = Apprise.instantiate(url, asset=_ASSET)
+    if plugin is None and url.lower().startswith(("http://", "https://")):
+        text = _("No service known here has this address. A webhook of your own is written jsons://host/path, json:// without TLS.")
+        raise AddressUnusable(text)
     if plugin is None or _scheme_of(plugin) not in KIND_OF:
         detail = _scrubbed(said[-1].getMessage(), _secrets_of(url)) if said else ""
         raise AddressUnusable(_("This address cannot be read: see the examples in the documentation. %(detail)s") % {"detail": detail})

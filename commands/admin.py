@@ -21,6 +21,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectMultipleWidget
 
 from commands import batch_pages, dispatch
+from commands.batch_wording import in_readers_words
 from commands.models import (
     OPEN_STATUSES,
     ApprovalRule,
@@ -155,13 +156,17 @@ class BatchChangeList(LargeChangeList):
 
 @admin.register(CommandBatch)
 class CommandBatchAdmin(ReadOnly, LargeList, ModelAdmin):
-    list_display = ["asked_at", "command", "phase", "reason", "requested_by", "approved_by", "stop_reason"]
+    list_display = ["asked_at", "command", "phase", "reason", "requested_by", "approved_by", "stopped_because"]
     list_filter = [["state", ChoicesDropdownFilter], ["command", ChoicesDropdownFilter]]
     list_filter_submit = True
     list_select_related = ["requested_by", "approved_by"]
     empty_text = _("An order for more than one miner goes out as a batch. Pick miners in their list and send them a command.")
 
     asked_at = units.moment_column("created_at", _("created"))
+
+    @admin.display(description=_("stopped because"))
+    def stopped_because(self, batch: CommandBatch) -> str:
+        return in_readers_words(batch.stop_reason)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CommandBatch]:
         return batch_pages.visible_batches(request.user)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from commands import batches
+from commands.batch_wording import in_readers_words
 from commands.batches import NotAllowed
 from commands.models import CommandBatch, MinerCommand
 from commands.permissions import may_ask
@@ -83,7 +84,8 @@ def _context(request: HttpRequest, batch: CommandBatch) -> dict[str, Any]:
         "shares": _shares(standing),
         "buttons": _buttons(batch) if may_act else [],
         "troubled": troubled.select_related("miner", "site").order_by("-finished_at")[:SHOWN_AT_MOST],
-        "events": batch.events.all(),
+        "events": [(event, in_readers_words(event.message)) for event in batch.events.all()],
+        "stop_reason": in_readers_words(batch.stop_reason),
         "own": batch.requested_by_id == request.user.pk,
     }
 

@@ -90,7 +90,13 @@ def _once(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
-    config = init(options.config, Asker(ask=input, ask_secretly=getpass.getpass, say=say))
+    try:
+        config = init(options.config, Asker(ask=input, ask_secretly=getpass.getpass, say=say))
+    except EOFError:
+        raise ConfigError(["The answers ended before the last question: nothing was written."]) from None
+    except OSError as error:
+        where = error.filename or options.config
+        raise ConfigError([f"{where}: cannot be written ({error.strerror}); run it where this user may write."]) from error
     say(f"Written: {options.config} and {config.key_file}. Next: edge-collector --config {options.config} check")
     return 0
 

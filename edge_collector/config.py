@@ -92,6 +92,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     miner_list = _miner_tables(document.get("miner", []), str(path), problems)
     if not problems:
         problems += _across_sections(values, miner_list, str(path))
+    if problems and not path.exists():
+        problems.insert(0, f"{path}: there is no such file; make one with 'edge-collector init', or name yours with --config.")
     if problems:
         raise ConfigError(problems)
     key = variables.get(KEY_VARIABLE, "").strip()

@@ -59,6 +59,12 @@ def test_address_of_another_kind_is_refused(url):
         transport.read_address(url)
 
 
+@pytest.mark.parametrize(("url", "said"), [("https://farm.example/hook", "jsons://"), ("farm.example/hook", "begins with")])
+def test_address_of_a_webhook_as_people_have_it_is_refused_with_how_to_write_it(url, said):
+    with pytest.raises(AddressUnusable, match=said):
+        transport.read_address(url)
+
+
 def test_refusal_does_not_repeat_the_password():
     with pytest.raises(AddressUnusable) as refused:
         transport.read_address("mailto://someone:hunter2-secret@300.1.2.3.4.5:99999?to=nobody")

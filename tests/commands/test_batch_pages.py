@@ -8,9 +8,10 @@ import io
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from commands import dispatch
+from commands.batch_wording import PHRASES, in_readers_words
 from commands.dispatch import Outcome
 from commands.models import ApprovalRule, CommandBatch, CommandStatus, MinerCommand, MinerCredential, Verification
 from commands.secrets import unseal
@@ -66,6 +67,23 @@ def test_page_shows_how_far_the_batch_is_and_refreshes_itself(operator: Client) 
     assert "25 % of 4 done" in text.replace("\N{NO-BREAK SPACE}", " ")
     assert f'data-refresh="{reverse("admin:commands_commandbatch_live", args=[batch.pk])}"' in text
     assert 'id="batch-progress"' in page(operator, batch, "live")
+
+
+def test_all_that_is_noted_of_a_batch_can_be_said_in_the_readers_language(operator: Client) -> None:
+    batch = order(operator, a_farm())
+    for button in ("pause", "resume", "stop"):
+        press(operator, batch, button)
+    messages = [event.message for event in batch.events.all()]
+    assert {"asked for 3 miners", "paused", "resumed", "stopped: stopped by hand"} <= set(messages)
+    assert [text for text in messages if not any(pattern.fullmatch(text) for pattern, _phrase in PHRASES)] == []
+    assert [in_readers_words(text) for text in messages] == messages
+    with translation.override("zh-hans"):
+        assert in_readers_words("paused") == "已暂停"
+
+
+def test_share_that_went_wrong_is_said_as_it_was_noted() -> None:
+    noted = "stopped: 3 of 10 sent went wrong, more than 20 %"
+    assert in_readers_words(noted) == noted
 
 
 def test_buttons_pause_resume_and_stop(operator: Client) -> None:

@@ -186,3 +186,25 @@ def test_mistake_in_the_configuration_is_told_in_one_line(tmp_path):
     assert done.stderr.splitlines() == [
         f"{tmp_path}/edge-collector.toml: [loop] intervall_s: there is no such setting. Did you mean interval_s?"
     ]
+
+
+def test_collector_without_a_configuration_says_how_to_make_one(tmp_path):
+    done = edge(tmp_path, "run")
+    assert done.returncode == 2
+    assert "there is no such file; make one with 'edge-collector init'" in done.stderr.splitlines()[0]
+
+
+def test_answers_that_end_too_early_are_told_in_one_line_and_write_nothing(tmp_path):
+    done = edge(tmp_path, "init", typed="https://farm.example\n")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["The answers ended before the last question: nothing was written."]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "a-file").write_text("")
+    answers = f"https://farm.example\nnorth\n\n{KEY}\n10.1.0.0/30\n"
+    done = edge(tmp_path, "--config", str(tmp_path / "a-file" / "edge-collector.toml"), "init", typed=answers)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "run it where this user may write" in done.stderr
