@@ -162,10 +162,10 @@ def test_last_round_to_end_restores_how_often_garbage_is_looked_for(usual_collec
 
 def test_slow_miner_that_gave_up_its_socket_is_still_read() -> None:
     with ExitStack() as stack:
-        slow = stack.enter_context(StrangeServer(answers_late(JOINED_REPLY, 0.4)))
+        slow = stack.enter_context(StrangeServer(answers_late(JOINED_REPLY, 0.7)))
         quick = [stack.enter_context(StrangeServer(answers(JOINED_REPLY))) for _ in range(3)]
         targets = [Target(index, server.address) for index, server in enumerate([slow, *quick])]
-        policy = RoundPolicy(quick_s=0.05, timeouts=QUICK.timeouts, most_in_flight=1, deadline_s=15)
+        policy = RoundPolicy(quick_s=0.2, timeouts=QUICK.timeouts, most_in_flight=1, deadline_s=15)
         outcomes = list(poll_round(targets, policy=policy))
     assert [outcome.target.key for outcome in outcomes][-1] == 0
     assert all(outcome.snapshot for outcome in outcomes)

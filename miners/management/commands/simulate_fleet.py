@@ -12,7 +12,10 @@ from cgminer.simulator.command import add_arguments, run
 
 
 class Command(BaseCommand):
-    help = "Play a fleet of miners that answer the CGMiner API on loopback addresses, until Ctrl-C."
+    help = (
+        "Play a fleet of miners that answer the CGMiner API on loopback addresses, until Ctrl-C. A server on the same machine reads them "
+        "with HASHINSIGHT_LOCAL_MINERS=true."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
