@@ -27,6 +27,7 @@ from commands import dispatch, metrics
 from commands.dispatch import Outcome
 from commands.models import MinerCommand, MinerCredential
 from commands.secrets import SecretUnreadable, unseal
+from miners.reach import within_reach
 from resilience import failures
 from resilience.bulkheads import COMMANDS, bulkhead
 from resilience.leases import new_owner
@@ -159,8 +160,9 @@ def _job(command: MinerCommand, credential: MinerCredential | None) -> Job:
 def _tell(job: Job) -> Outcome:
     """Runs in a thread of the bulkhead; what goes wrong becomes the outcome, so that no command is left without one."""
     begun = time.monotonic()
-    client = MinerClient(job.address, timeouts=Timeouts(receive_s=settings.POLL_PATIENCE_S), retries=RetryPolicy(attempts=2))
     try:
+        address = within_reach(job.address)
+        client = MinerClient(address, timeouts=Timeouts(receive_s=settings.POLL_PATIENCE_S), retries=RetryPolicy(attempts=2))
         outcome = _done(carry_out(client, job.command, job.params, password=job.password, tell_before=job.tell_before))
     except MinerError as error:
         outcome = _failed(error)

@@ -195,7 +195,7 @@ POLL_SEND_TIMEOUT_S = env.float("HASHINSIGHT_POLL_SEND_TIMEOUT_S", default=1.0)
 POLL_RECEIVE_TIMEOUT_S = env.float("HASHINSIGHT_POLL_RECEIVE_TIMEOUT_S", default=2.0)
 POLL_PATIENCE_S = env.float("HASHINSIGHT_POLL_PATIENCE_S", default=4.5)  # for a slow miner's first reply in a round
 POLL_SHARD_SIZE = env.int("HASHINSIGHT_POLL_SHARD_SIZE", default=25_000)  # a larger site is polled by several tasks
-LOCAL_MINERS = env.bool("HASHINSIGHT_LOCAL_MINERS", default=False)  # people may look for miners on this server itself, as in the demo
+LOCAL_MINERS = env.bool("HASHINSIGHT_LOCAL_MINERS", default=False)  # miners on this server itself are asked, as in the demo
 
 RETENTION_HISTORY_DAYS = env.int("HASHINSIGHT_RETENTION_HISTORY_DAYS", default=30)
 RETENTION_UPLOAD_LOG_DAYS = env.int("HASHINSIGHT_RETENTION_UPLOAD_LOG_DAYS", default=7)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -27,7 +27,7 @@ from cgminer.snapshot import Snapshot
 from miners.identity import Identity
 from miners.matching import ModelMatcher
 from miners.models import Miner
-from miners.reach import is_own
+from miners.reach import refusal
 from sites.changes import note_changes
 from sites.models import Site
 
@@ -44,12 +44,22 @@ class UnusableRange(Exception):
 
 def addresses_in(ranges: Iterable[str], *, port: int = DEFAULT_PORT) -> list[Address]:
     """Every host of the ranges once, in order, but this machine itself. Raises UnusableRange."""
+    return [address for address, is_left_out in _hosts_of(ranges, port=port) if not is_left_out]
+
+
+def left_out_of(ranges: Iterable[str]) -> list[Address]:
+    """The hosts of the ranges that are this machine itself and are not asked. Raises UnusableRange."""
+    return [address for address, is_left_out in _hosts_of(ranges, port=DEFAULT_PORT) if is_left_out]
+
+
+def _hosts_of(ranges: Iterable[str], *, port: int) -> Iterator[tuple[Address, bool]]:
     networks = [_network(text) for text in ranges]
     wanted = sum(network.num_addresses for network in networks)
     if wanted > MOST_ADDRESSES:
         raise UnusableRange(f"{wanted:,} addresses are too many, at most {MOST_ADDRESSES:,} (a /16) at once: search the ranges one by one.")
     hosts = dict.fromkeys(host for network in networks for host in network.hosts())
-    return [Address(str(host), port) for host in hosts if settings.LOCAL_MINERS or not is_own(host)]
+    refuse = refusal()
+    return ((Address(str(host), port), refuse(str(host)) is not None) for host in hosts)
 
 
 def _network(text: str) -> ipaddress.IPv4Network:

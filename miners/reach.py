@@ -6,8 +6,11 @@ Whoever may edit an address or search a range would otherwise reach, through thi
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
-from typing import TypeAlias
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeAlias
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -16,6 +19,8 @@ from cgminer.address import Address, resolve
 from cgminer.errors import MinerError
 
 IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+_LINUX_ROUTES: Final = Path("/proc/net/fib_trie")
+_OWN_IN_ROUTES: Final = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 
 
 class NotAsked(MinerError):
@@ -43,6 +48,36 @@ def why_not(ip: IP) -> str:
     if (place.is_loopback or is_own(place)) and not settings.LOCAL_MINERS:
         return _("this is the server itself; where simulated miners run on it, set HASHINSIGHT_LOCAL_MINERS=true")
     return ""
+
+
+def refusal() -> Callable[[str], MinerError | None]:
+    """For a round of many miners: what to report of a host, given as a number, instead of asking it; None where it may be asked.
+
+    This machine's own addresses are looked up once, here, so that a miner costs no look at the system.
+    """
+    if settings.LOCAL_MINERS:
+        return lambda host: None
+    own = _own_hosts()
+
+    def refuse(host: str) -> MinerError | None:
+        if own is not None and ":" not in host and not host.startswith(("127.", "0.")):
+            return _not_asked(host) if host in own else None
+        return _not_asked(host)
+
+    return refuse
+
+
+def _not_asked(host: str) -> NotAsked | None:
+    reason = why_not(ipaddress.ip_address(host.partition("%")[0]))
+    return NotAsked(f"{host}: {reason}") if reason else None
+
+
+def _own_hosts() -> frozenset[str] | None:
+    """IPv4 addresses of this machine as Linux lists them; None where it must be asked of each."""
+    try:
+        return frozenset(_OWN_IN_ROUTES.findall(_LINUX_ROUTES.read_text()))
+    except OSError:
+        return None
 
 
 def is_own(ip: IP) -> bool:

@@ -70,7 +70,7 @@ def ingest_readings(
             _store_part(intake, last, report=report)
             report.processing_ms = (time.perf_counter() - started) * 1000
             if upload:
-                times = [reading.timestamp for _, reading in intake.readings]
+                times = {reading.timestamp for _, reading in intake.readings}
                 log_upload(site, upload, upload_time=received_at, times=times, report=report)
     report.processing_ms = (time.perf_counter() - started) * 1000
     if upload:
@@ -130,11 +130,12 @@ def _store(intake: _Intake, part: list[tuple[int, Reading]], *, report: IngestRe
     batch = Batch(site_id=intake.site.pk, source=intake.source, received_at=intake.received_at, columns=found)
     stored = store.store(batch)
     if stored.appended:
-        buckets = buckets_of([reading.timestamp for reading in unique])
+        buckets = buckets_of({reading.timestamp for reading in unique})
         note_due(FIVE_MINUTES, intake.site.pk, buckets, due_at=min(buckets))
         summaries.refresh_when_due(intake.site, intake.received_at)
         transaction.on_commit(partial(forget, live_key(intake.site.pk), summary_key(intake.site.pk)))
-    report.errors += _unknown_miners(intake, part, keys)
+    if len(known) < len(part):
+        report.errors += _unknown_miners(intake, part, keys)
     report.miner_keys |= keys
     _count(report, stored, batch, processed=len(known))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import connection, transaction
@@ -106,10 +107,23 @@ def _make(table: str, day: date) -> list[str]:
         if any(partition.name == name and partition.pending for partition in partitions):
             cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE")
         cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)")
+        _add_missing_columns(cursor, table, name)
         bounds = [midnight(day), midnight(day + DAY)]
         cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)
         cursor.execute("SET LOCAL lock_timeout TO DEFAULT")  # the caller's transaction goes on
     return [name]
+
+
+def _add_missing_columns(cursor: Any, table: str, name: str) -> None:
+    """What migrations gave `table` while `name` was detached from it; its rows have none of that."""
+    cursor.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+        " AND attname NOT IN (SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND NOT attisdropped)",
+        [table, name],
+    )
+    for column, kind in cursor.fetchall():
+        cursor.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
 
 
 # --- Dropping them ----------------------------------------------------------------------------------------------------------------

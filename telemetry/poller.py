@@ -27,6 +27,7 @@ from cgminer.poll.round import Round
 from miners.identity import Identity, fill_identities, follow_ports
 from miners.matching import ModelMatcher, assign_models
 from miners.models import Miner
+from miners.reach import refusal
 from resilience import failures
 from resilience.bulkheads import COLLECTION, bulkhead
 from resilience.leases import job_lease
@@ -268,7 +269,7 @@ def _failure_told(site: Site) -> Iterator[None]:
 def _polling(targets: list[Target]) -> Iterator[Mailbox]:
     """A round in a thread of the collection pool, for as long as the block lasts; its outcomes arrive in the mailbox."""
     mailbox = Mailbox()
-    polling = Round(targets, policy=round_policy(), deliver=mailbox.deliver, unread=mailbox.unread)
+    polling = Round(targets, policy=round_policy(), deliver=mailbox.deliver, unread=mailbox.unread, refuse=refusal())
     bulkhead(COLLECTION).submit(mailbox.fill, polling.run)
     try:
         yield mailbox

@@ -7,7 +7,7 @@ after any downtime, corrects what late data changed, and does the same when it r
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,7 +82,7 @@ def note_due(resolution: Resolution, site_id: int, buckets: Iterable[datetime], 
             )
 
 
-def buckets_of(moments: Sequence[datetime]) -> set[datetime]:
+def buckets_of(moments: Collection[datetime]) -> set[datetime]:
     """The buckets of five minutes that `moments` lie in."""
     first, last = FIVE_MINUTES.bucket_of(min(moments)), FIVE_MINUTES.bucket_of(max(moments))
     return {first} if first == last else {FIVE_MINUTES.bucket_of(moment) for moment in moments}

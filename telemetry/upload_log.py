@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 
 from sites.models import Site
@@ -12,7 +12,7 @@ from telemetry.readings import IngestReport, Upload
 LOGGED_ERRORS = 100
 
 
-def log_upload(site: Site, upload: Upload, *, upload_time: datetime, times: Sequence[datetime], report: IngestReport) -> None:
+def log_upload(site: Site, upload: Upload, *, upload_time: datetime, times: Collection[datetime], report: IngestReport) -> None:
     """Write the log row of `upload`, whose accepted readings were taken at `times`."""
     statuses = CollectorUploadLog.Status
     CollectorUploadLog.objects.create(

@@ -40,8 +40,11 @@ class Round:
         policy: RoundPolicy,
         deliver: Callable[[list[Outcome]], None],
         unread: Callable[[], int] = lambda: 0,
+        refuse: Callable[[str], MinerError | None] = lambda host: None,
     ) -> None:
+        """`refuse` may give an error for a host, given as a number, that is not to be asked."""
         self._policy = policy
+        self._refuse = refuse
         # Known-dead miners last: they would only hold sockets that live ones could use.
         self._fresh = deque(sorted(targets, key=policy.is_known_dead))
         self._again: deque[Turn] = deque()
@@ -118,6 +121,9 @@ class Round:
         if turn.endpoint is None:
             self._resolver.ask(turn.target.address, turn)
             self._times.later(self._policy.resolve_s, partial(self._check_name, turn))
+            return
+        if not turn.attempts and (error := self._refuse(turn.endpoint[1][0])):
+            self._finish(turn, error=error)
             return
         turn.begin_attempt()
         self._talk(turn, turn.dialogue.send, None)

@@ -108,6 +108,15 @@ def test_unreachable_miner_fails_with_plain_words(farm: Farm) -> None:
     assert command.result["error_class"] == "PortClosed"
 
 
+def test_no_command_is_told_to_the_server_itself(farm: Farm, settings) -> None:
+    settings.LOCAL_MINERS = False
+    command = ask(farm.miners[0])
+    execute_due(farm.site)
+    assert fresh(command).status == CommandStatus.FAILED
+    assert "this is the server itself" in fresh(command).result_message
+    assert farm.fleet.control_events == []
+
+
 def test_miner_without_an_address_is_told_so_and_not_touched(farm: Farm) -> None:
     command = ask(make_miner(farm.site, ip_address=""))
     execute_due(farm.site)

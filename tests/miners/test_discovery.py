@@ -210,6 +210,16 @@ def test_command_shows_model_and_firmware_and_stores_what_it_found(site: Site, f
     assert (moved.ip_address, moved.port) == (fleet[0].host, fleet[0].port)
 
 
+def test_command_says_which_addresses_it_left_out(site: Site, monkeypatch: pytest.MonkeyPatch, settings, capsys):
+    settings.LOCAL_MINERS = False
+    monkeypatch.setattr("miners.reach._own_hosts", lambda: frozenset({"10.254.253.1"}))
+    monkeypatch.setattr("miners.reach.is_own", lambda ip: str(ip) == "10.254.253.1")
+    call_command("discover", "10.254.253.1/32", "--site", "A")
+    said = capsys.readouterr().out
+    assert "Not asked: 10.254.253.1, this server itself." in said
+    assert "0 miners at 0 addresses" in said
+
+
 def test_dry_run_changes_nothing(site: Site, fleet: list[MinerSpec], capsys: pytest.CaptureFixture[str]):
     call_command("discover", "127.0.21.0/29", "--site", "A", "--port", str(fleet[0].port), "--dry-run")
     assert "2 would be added" in capsys.readouterr().out

@@ -144,6 +144,15 @@ def test_late_data_for_a_day_that_is_half_detached_is_stored(clean_partitions, a
     assert MinerTelemetryHistory.objects.count() == 2
 
 
+def test_late_data_for_a_day_that_was_detached_before_a_column_came_is_stored(clean_partitions):
+    site = make_site()
+    store(site, reading())
+    execute("ALTER TABLE miner_telemetry_history DETACH PARTITION miner_telemetry_history_20260310")
+    execute("ALTER TABLE miner_telemetry_history_20260310 DROP COLUMN fan_speed_avg")
+    store(site, reading(at=minute(1), fan_speeds=[5000, 6000]))
+    assert list(MinerTelemetryHistory.objects.order_by("timestamp").values_list("fan_speed_avg", flat=True)) == [None, 5500.0]
+
+
 def test_an_upload_does_not_wait_for_the_drop_of_another_day(clean_partitions, another_session):
     site = make_site()
     store(site, reading(at=NOON), reading(at=NOON + timedelta(days=1)), at=NOON + timedelta(days=1))

@@ -324,6 +324,17 @@ def test_miner_whose_new_firmware_closed_the_old_port_is_followed_to_its_new_one
     assert miner.changes.first().history_change_reason == "answers at another port"
 
 
+@pytest.mark.parametrize("host", ["127.9.5.1", "localhost"])
+def test_round_does_not_ask_at_the_server_itself(settings, host: str):
+    settings.LOCAL_MINERS = False
+    site = make_site()
+    miner = make_miner(site, "m1", ip_address=host, port=free_port())
+    report = poll_site(site, now=NOON)
+    miner.refresh_from_db()
+    assert (report.errors, report.online) == ({"not_asked": 1}, 0)
+    assert "this is the server itself" in miner.live.error_message
+
+
 def test_round_is_one_log_line_and_counted_for_prometheus():
     site, specs = make_site(), fleet_of(State.REFUSED, State.HEALTHY, State.HEALTHY)
     farm(site, specs)

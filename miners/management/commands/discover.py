@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cgminer.address import DEFAULT_PORT
-from miners.discovery import DiscoveryPlan, Finding, Scan, UnusableRange, addresses_in, apply_discovery, plan_discovery, scan
+from miners.discovery import DiscoveryPlan, Finding, Scan, UnusableRange, addresses_in, apply_discovery, left_out_of, plan_discovery, scan
 from miners.management.tables import progress_bar, table
 from sites.management.sites import site_by_code
 
@@ -30,9 +30,14 @@ class Command(BaseCommand):
         if not 0 < port < 65_536:
             raise CommandError("--port must be a number from 1 to 65535.")
         try:
-            addresses = addresses_in(ranges, port=port)
+            addresses, left_out = addresses_in(ranges, port=port), left_out_of(ranges)
         except UnusableRange as error:
             raise CommandError(str(error)) from error
+        if left_out:
+            places = ", ".join(address.host for address in left_out)
+            self.stdout.write(
+                f"Not asked: {places}, this server itself. Where simulated miners run on it, set HASHINSIGHT_LOCAL_MINERS=true."
+            )
         with progress_bar() as progress:
             bar = progress.add_task("searching", total=len(addresses), found=0)
             result = scan(addresses, progress=lambda found: progress.update(bar, advance=1, found=found))
