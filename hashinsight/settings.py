@@ -82,6 +82,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "hashinsight.head.no_body_for_head",
     "hashinsight.health.liveness_first",
     "hashinsight.compression.Compression",
     "hashinsight.deadlines.deadlines",

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import RequestFactory
 from django.utils import timezone
 from django_q.models import Schedule
 
@@ -136,3 +138,15 @@ def test_cache_that_forgets_is_named(client, settings):
 
 def test_every_check_has_a_result_whatever_fails(db):
     assert list(health.readiness(now=timezone.now())) == ["database", "migrations", "cache", "scheduler", "poll"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/nosuch"])
+def test_head_is_answered_with_the_length_and_no_body(path):
+    asked = RequestFactory().get(path)
+    answers = {}
+    for method in ("GET", "HEAD"):
+        environ = {**asked.environ, "REQUEST_METHOD": method}
+        status: list[object] = []
+        body = b"".join(get_wsgi_application()(environ, lambda *told, said=status: said.extend(told)))
+        answers[method] = (status[0], dict(status[1]).get("Content-Length"), body)
+    assert answers["HEAD"] == (answers["GET"][0], str(len(answers["GET"][2])), b"")
