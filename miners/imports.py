@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_q.tasks import async_task
@@ -39,9 +40,10 @@ def keep(site: Site, *, by: Any, file_name: str, raw: bytes) -> InventoryImport:
     return InventoryImport.objects.create(site=site, user=by, file_name=file_name[:200], content=raw)
 
 
-def plan_of(kept: InventoryImport) -> ImportPlan:
-    """What the file would change now."""
-    return plan_import(kept.site, read_table(bytes(kept.content)))
+def plan_of(kept: InventoryImport, *, visible: QuerySet[Site] | None = None) -> ImportPlan:
+    """What the file would change now. Names no miner of another site, unless it is one of those that are `visible`."""
+    sites = Site.objects.filter(pk=kept.site_id) if visible is None else visible
+    return plan_import(kept.site, read_table(bytes(kept.content)), visible=sites)
 
 
 def ask(kept: InventoryImport) -> bool:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tablib
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from miners.doubles import doubles
 from miners.inventory_file import Row, RowError, Table
 from miners.models import Miner
 from miners.resources import MinerResource
@@ -47,26 +49,34 @@ class ImportPlan:
     ignored_columns: Sequence[str] = ()
     errors: list[RowError] = field(default_factory=list)
     notes: list[RowError] = field(default_factory=list)
-    """Cells that were left out of rows that are good without them."""
+    """Of rows that are good all the same: cells that were left out, and serial numbers that are another miner's too."""
 
     @property
     def refused_rows(self) -> int:
         return len({error.row for error in self.errors})
 
 
-def plan_import(site: Site, table: Table) -> ImportPlan:
-    """Compare `table` with the inventory of `site` (which may be new and not saved yet)."""
-    plan = ImportPlan(site, rows=len(table.rows), columns=table.columns, ignored_columns=table.ignored_columns, errors=list(table.errors))
+def plan_import(site: Site, table: Table, *, visible: QuerySet[Site] | None = None) -> ImportPlan:
+    """Compare `table` with the inventory of `site` (which may be new and not saved yet).
+
+    Miners of other sites are named where they have a machine of the file already, unless `visible` leaves their site out.
+    """
+    plan = ImportPlan(site, rows=table.count, columns=table.columns, ignored_columns=table.ignored_columns, errors=list(table.errors))
     resource = _FileResource(site, table.rows)
     result = resource.import_data(_dataset(table.rows, table.columns), dry_run=True)
     good = list(_good_rows(result.rows, table.rows, plan))
     taken = _taken_addresses(site, good)
+    second = {error.row: error for error in doubles(site, good, "mac_address", visible)}
     for row, found in good:
-        if reason := _address_refused(found.instance, taken):
+        if row.number in second:
+            plan.errors.append(second[row.number])
+        elif reason := _address_refused(found.instance, taken):
             plan.errors.append(RowError(row.number, "ip_address", reason))
         else:
             _decide(plan, resource, row, found)
     plan.notes = [RowError(resource.row_of(number), column, reason) for number, column, reason in resource.notes]
+    plan.notes += doubles(site, good, "serial_number", visible)
+    plan.notes.sort(key=lambda note: note.row)
     plan.errors.sort(key=lambda error: error.row)
     return plan
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from sites.spreadsheets import FORMULA_STARTS, UnreadableSpreadsheet, sheet_lines
 
@@ -72,6 +73,11 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
 
+    @property
+    def count(self) -> int:
+        """Of the file's rows, also those that could not be read."""
+        return len(self.rows) + len({error.row for error in self.errors})
+
 
 def read_table(raw: bytes, *, required: Sequence[str] = REQUIRED) -> Table:
     """Raise UnreadableFile when it is no such file at all; errors of single rows are in the table."""
@@ -128,7 +134,11 @@ def _table(header: Sequence[str], names: Sequence[str | None], required: Sequenc
     missing = [name for name in required if name not in known]
     if missing:
         found = ", ".join(cell.strip() for cell in header if cell.strip())[:200] or NOTHING
-        text = _("The first line must name the columns; %(missing)s is missing. Found: %(found)s.")
+        text = ngettext(
+            "The first line must name the columns; %(missing)s is missing. Found: %(found)s.",
+            "The first line must name the columns; %(missing)s are missing. Found: %(found)s.",
+            len(missing),
+        )
         raise UnreadableFile(text % {"missing": _(" and ").join(missing), "found": found})
     doubled = sorted({name for name in known if known.count(name) > 1})
     if doubled:

@@ -87,10 +87,11 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("console:import_preview", kept.pk)
     context: dict[str, Any] = {"title": _("Import %(file)s") % {"file": kept.file_name}, "kept": kept}
     if kept.state == InventoryImport.State.CHECKED:
-        plan = imports.plan_of(kept)
+        plan = imports.plan_of(kept, visible=Site.objects.visible_to(request.user))
         context |= {"plan": plan, "columns": _changed_columns(plan), "counts": _counts(plan), "shown": SHOWN}
         context |= {"created": plan.create[:SHOWN], "changes": plan.changes[:SHOWN]}
         context |= {"errors": [(error.row, error.column, error.reason) for error in plan.errors[:SHOWN]]}
+        context |= {"notes": [(note.row, note.column, note.reason) for note in plan.notes[:SHOWN]]}
     else:
         context |= _progress(kept)
     return render(request, "miners/import_preview.html", {**admin.site.each_context(request), **context})

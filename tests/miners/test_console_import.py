@@ -159,7 +159,7 @@ def test_broken_spreadsheet_is_refused_in_words(operator, site, part, old, new):
     ("content", "why"),
     [
         ("", "empty"),
-        ("name,place\nx,y\n", "miner_id and ip_address is missing"),
+        ("name,place\nx,y\n", "miner_id and ip_address are missing"),
         (b"PK\x03\x04rubbish", "begins like an XLSX file"),
         (b"miner_id,ip_address\n\xff\xfe\xfa\n", "not UTF-8"),
     ],

@@ -161,7 +161,7 @@ def test_miners_of_other_sites_are_not_touched(site: Site):
     ("raw", "why"),
     [
         (b"", "empty"),
-        (b"name,address\nx,y\n", "miner_id and ip_address is missing. Found: name, address"),
+        (b"name,address\nx,y\n", "miner_id and ip_address are missing. Found: name, address"),
         (b"miner_id,ip,ip_address\n", "ip_address is there twice"),
         (b"miner_id,ip_address\n\xff\xfe\xfa\n", "not UTF-8"),
         (b"PK\x03\x04\x00\x00\xff", "begins like an XLSX file"),
@@ -235,3 +235,58 @@ def test_catalogue_leaves_models_as_people_changed_them():
     add_missing_models()
     figures = dict(MinerModel.objects.values_list("slug", "power_consumption"))
     assert (figures[mine.slug], figures["antminer-s21"], "antminer-s9" in figures) == (1.0, 2.0, True)
+
+
+MAC, OTHER_MAC = "02:00:5E:10:00:1F", "02:00:5E:10:00:20"
+
+
+def test_mac_address_is_of_one_machine_in_a_file_and_in_the_database(site: Site):
+    make_miner(make_site("B"), "B-1", mac_address=OTHER_MAC)
+
+    plan = planned(site, f"miner_id,ip,mac\nA-1,10.0.0.1,{MAC}\nA-2,10.0.0.2,02-00-5e-10-00-1f\nA-3,10.0.0.3,{OTHER_MAC}\n")
+
+    assert [str(error) for error in plan.errors] == [
+        f"row 3, mac_address: {MAC} is in row 2 already",
+        f"row 4, mac_address: {OTHER_MAC} belongs to miner B-1 (site B)",
+    ]
+    assert [miner.miner_id for miner in plan.create] == ["A-1"]
+
+
+def test_miner_of_a_site_that_one_may_not_see_is_not_named(site: Site):
+    make_miner(make_site("B"), "B-1", mac_address=MAC)
+    table = read_table(f"miner_id,ip,mac\nA-1,10.0.0.1,{MAC}\n".encode())
+
+    (error,) = plan_import(site, table, visible=Site.objects.filter(pk=site.pk)).errors
+
+    assert error.reason == f"{MAC} belongs to a miner of another site"
+
+
+def test_two_miners_of_a_file_may_change_machines(site: Site):
+    make_miner(site, "A-1", ip_address="10.0.0.1", mac_address=MAC)
+    make_miner(site, "A-2", ip_address="10.0.0.2", mac_address=OTHER_MAC)
+
+    plan = imported(site, f"miner_id,ip,mac\nA-1,10.0.0.1,{OTHER_MAC}\nA-2,10.0.0.2,{MAC}\n")
+
+    assert plan.errors == []
+    assert dict(Miner.objects.values_list("miner_id", "mac_address")) == {"A-1": OTHER_MAC, "A-2": MAC}
+
+
+def test_machine_of_a_miner_whose_row_leaves_the_cell_empty_stays_its_own(site: Site):
+    make_miner(site, "A-1", ip_address="10.0.0.1", mac_address=MAC)
+
+    (error,) = planned(site, f"miner_id,ip,mac\nA-1,10.0.0.1,\nA-2,10.0.0.2,{MAC}\n").errors
+
+    assert (error.row, error.reason) == (3, f"{MAC} belongs to miner A-1 (site A)")
+
+
+def test_doubled_serial_number_is_noted_and_imported(site: Site):
+    plan = planned(site, "miner_id,ip,serial\nA-1,10.0.0.1,SN1\nA-2,10.0.0.2,SN1\n")
+
+    assert (len(plan.create), plan.errors) == (2, [])
+    assert [str(note) for note in plan.notes] == ["row 3, serial_number: SN1 is in row 2 already"]
+
+
+def test_row_with_too_many_cells_counts_as_a_row(site: Site):
+    plan = planned(site, "miner_id,ip\nA-1,10.0.0.1\nA-2,10.0.0.2,more\n")
+
+    assert (plan.rows, len(plan.create), plan.refused_rows) == (2, 1, 1)
