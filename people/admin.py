@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -33,6 +34,12 @@ from sites.models import Site
 from sites.recorded import RecordedAdmin
 from telemetry import units
 
+BUILT_IN_GROUPS = [
+    *(gettext_noop("viewer"), gettext_noop("technician"), gettext_noop("operator")),
+    *(gettext_noop("site manager"), gettext_noop("administrator")),
+]
+"""Those that migrations make; pages show them in the reader's language, and they keep one name in the database."""
+
 for model in (User, Group, TOTPDevice, StaticDevice):  # the devices' pages would show their keys
     if admin.site.is_registered(model):
         admin.site.unregister(model)
@@ -56,6 +63,15 @@ class PreferencesInline(StackedInline):
         return self.has_change_permission(request, obj)
 
 
+def group_name(group: Group) -> str:
+    return _(group.name) if group.name in BUILT_IN_GROUPS else group.name
+
+
+class GroupFilter(RelatedFieldListFilter):
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        return [(group.pk, group_name(group)) for group in Group.objects.order_by("name")]
+
+
 class UserForm(UserChangeForm):
     """With the sites of the user, of those that whoever edits may see; others stay as they are."""
 
@@ -71,6 +87,8 @@ class UserForm(UserChangeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "groups" in self.fields:
+            self.fields["groups"].label_from_instance = group_name
         if "sites" in self.fields:
             self.fields["sites"].queryset = self.visible_sites
             self.initial["sites"] = self.instance.sites.all()
@@ -82,7 +100,7 @@ class UserAdmin(RecordedAdmin, DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "email", "is_active", "is_staff", "is_superuser", "logged_in"]
-    list_filter = ["is_active", "is_staff", "groups"]
+    list_filter = ["is_active", "is_staff", ["groups", GroupFilter]]
     readonly_fields = ["last_login", "date_joined"]
     filter_horizontal = ["user_permissions"]
     inlines = [PreferencesInline]
@@ -212,7 +230,12 @@ def _sites_beyond(seer: Any, user: User) -> Any:
 
 @admin.register(Group)
 class GroupAdmin(RecordedAdmin, DjangoGroupAdmin, ModelAdmin):
+    list_display = ["shown_name"]
     filter_horizontal = ["permissions"]
+
+    @admin.display(description=gettext_lazy("name"), ordering="name")
+    def shown_name(self, group: Group) -> str:
+        return group_name(group)
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         """Not of a group that may do more: its rights would be whoever's who edits it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.apps import apps
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.core.paginator import Paginator
@@ -20,6 +21,11 @@ from sites.models import Site
 CHANGES_PER_PAGE = 50
 NAMED_AT_MOST = 100
 """Of what is to be deleted; all of it is counted."""
+
+
+def _names_of_links() -> set[str]:
+    """Of the tables between two others that Django makes itself, and names in English whoever reads; nobody knows their rows as things."""
+    return {str(model._meta.verbose_name_plural) for model in apps.get_models(include_auto_created=True) if model._meta.auto_created}
 
 
 class RecordedAdmin(ListExport, ModelAdmin):
@@ -45,7 +51,8 @@ class RecordedAdmin(ListExport, ModelAdmin):
         _all, counts, _refused, protected = super().get_deleted_objects(objs, request)
         named = [str(each) for each in objs[:NAMED_AT_MOST]] + ["…"] * (len(objs) > NAMED_AT_MOST)
         allowed = all(self.has_delete_permission(request, each) for each in objs)
-        return named, counts, set() if allowed else {self.opts.verbose_name}, protected
+        shown = {name: count for name, count in counts.items() if str(name) not in _names_of_links()}
+        return named, shown, set() if allowed else {self.opts.verbose_name}, protected
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_or_change_permission(request):

@@ -8,12 +8,14 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 from django_q.models import Schedule
 
 from commands.models import ApprovalRule, CommandType, MinerCommand, MinerCredential
 from commands.permissions import may_ask
 from hashinsight.schedules import ALLOWED_CALLABLES
 from miners.models import Miner, MinerModel
+from people.admin import group_name
 from sites.models import CollectorKey, Site
 from tests.makers import make_key, make_miner, make_miner_model, make_site, make_staff, make_superuser
 from tests.people.phones import enrolled
@@ -358,3 +360,22 @@ def test_superuser_schedules_functions_of_the_list_only(client):
     assert not Schedule.objects.filter(name="mine").exists()
     client.post(address, {**form, "func": sorted(ALLOWED_CALLABLES)[0]})
     assert Schedule.objects.filter(name="mine").exists()
+
+
+def test_built_in_groups_are_named_in_the_readers_language(client: Client):
+    user = make_staff()
+    client.force_login(make_superuser())
+    client.cookies["django_language"] = "zh-hans"
+    with translation.override("zh-hans"):
+        names = {group_name(group) for group in Group.objects.all()}
+        choices = client.get(f"/admin/auth/user/{user.pk}/change/").context["adminform"].form.fields["groups"].choices
+
+        assert names == {label for _pk, label in choices} == {translation.gettext(name) for name in GROUPS}
+
+
+def test_page_before_a_user_is_deleted_names_no_table_between_two_others(client: Client):
+    user = make_staff(sites=(make_site(),))
+    user.groups.add(Group.objects.get(name=VIEWER))
+    client.force_login(make_superuser())
+
+    assert "relationship" not in client.get(f"/admin/auth/user/{user.pk}/delete/").content.decode()
