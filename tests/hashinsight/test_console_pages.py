@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -122,6 +123,16 @@ def test_site_page_lists_what_to_look_at_first(operator: Client) -> None:
     html = page(operator, "console:site", site.pk)
     assert html.index(">gone<") < html.index(">weak<")
     assert ">well<" not in html
+
+
+def test_links_under_the_head_of_a_site_lead_to_its_parts(operator: Client) -> None:
+    site = make_site()
+    make_miner(site, "m1")
+
+    html = page(operator, "console:site", site.pk)
+
+    assert re.findall(r'<a href="#([\w-]+)"', html.partition("hi-jumps")[2].partition("</nav>")[0]) == ["floor", "charts", "site-lists"]
+    assert [html.count(f'id="{part}"') for part in ("floor", "charts", "site-lists")] == [1, 1, 1]
 
 
 def test_empty_site_says_how_miners_come(operator: Client) -> None:
