@@ -126,7 +126,7 @@ def test_site_page_lists_what_to_look_at_first(operator: Client) -> None:
 
 def test_empty_site_says_how_miners_come(operator: Client) -> None:
     polled, fed = make_site("polled"), make_site("fed", collection=Site.Collection.COLLECTOR)
-    assert "import_miners --site polled" in page(operator, "console:site", polled.pk)
+    assert reverse("console:search_network", args=[polled.pk]) in page(operator, "console:site", polled.pk)
     assert "Make a collector key" in page(operator, "console:site", fed.pk)
 
 
