@@ -79,6 +79,11 @@ class MinerCommandAdmin(ReadOnly, SiteScopedAdmin):
         *("command_id", "site__code", "miner__miner_id", "command", "status", "result_message", "verification"),
         *("created_at", "sent_at", "finished_at", "verified_at", "requested_by__username", "reason"),
     ]
+    export_labels: ClassVar[dict[str, Any]] = {
+        "site__code": _("site code"),
+        "miner__miner_id": _("miner"),
+        "requested_by__username": _("requested by"),
+    }
     search_fields = ["^miner__miner_id", "=command_id", "=requested_by__username"]
     date_hierarchy = "created_at"
     change_form_outer_before_template = "commands/command_head.html"

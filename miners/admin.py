@@ -124,6 +124,16 @@ class MinerAdmin(RecordedAdmin, SiteScopedAdmin):
         *("site__code", "is_enabled", "state", "live__hashrate_ghs", "expected_ghs", "live__temperature_max", "live__power_consumption"),
         *("live__firmware_version", "live__pool_url", "live__last_online_at"),
     ]
+    export_labels: ClassVar[dict[str, Any]] = {
+        "site__code": _("site code"),
+        "live__hashrate_ghs": _("hash rate, GH/s"),
+        "expected_ghs": _("expected hash rate, GH/s"),
+        "live__temperature_max": _("temperature, °C"),
+        "live__power_consumption": _("power, W"),
+        "live__firmware_version": _("firmware"),
+        "live__pool_url": _("pool"),
+        "live__last_online_at": _("last seen"),
+    }
     actions = ["send_command"]
     readonly_fields = ["discovered", "created_at"]
     empty_text = _(

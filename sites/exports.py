@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, ClassVar
@@ -18,9 +18,11 @@ from django.contrib.admin.utils import label_for_field, lookup_field
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.http import FileResponse, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 from django.utils.http import content_disposition_header
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from import_export.admin import ExportMixin
 from import_export.fields import Field
@@ -71,6 +73,8 @@ class ListResource(ModelResource):
     """The columns of one list. `usual` are those that are ticked before somebody chooses."""
 
     usual: ClassVar[Sequence[str]] = ()
+    labels: ClassVar[Mapping[str, str]] = {}
+    """What people call a column, where the file's header has another name for it."""
 
 
 class ExportForm(SelectableFieldsExportForm):
@@ -80,11 +84,12 @@ class ExportForm(SelectableFieldsExportForm):
         super().__init__(formats, resources, **kwargs)
         format_field: Any = self.fields["format"]
         format_field.choices = [choice for choice in format_field.choices if choice[0]]
-        format_field.initial = "0"
+        format_field.initial, format_field.label = "0", _("File format")
         for resource in resources:
             for name, column in resource.fields.items():
                 ticked: Any = self.fields[self.create_boolean_field_name(resource, name)]
-                ticked.label, ticked.initial = column.column_name, name in resource.usual
+                ticked.label = capfirst(resource.labels.get(name, column.column_name))
+                ticked.initial = name in resource.usual
 
     def clean(self) -> Any:
         try:
@@ -94,11 +99,16 @@ class ExportForm(SelectableFieldsExportForm):
 
 
 class ListExport(ExportMixin):
-    """Mixed into a ModelAdmin. `export_columns` are fields, across relations; where there are none, what the list can show is offered."""
+    """Mixed into a ModelAdmin. `export_columns` are fields, across relations; where there are none, what the list can show is offered.
+
+    `export_labels` has what the page calls those of them that are no fields of the model itself; in the file each has its own name.
+    """
 
     export_form_class = ExportForm
+    export_template_name = "console/export.html"
     import_export_change_list_template = None
     export_columns: ClassVar[list[str]] = []
+    export_labels: ClassVar[Mapping[str, Any]] = {}
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return bool(self.has_view_or_change_permission(request))
@@ -110,7 +120,10 @@ class ListExport(ExportMixin):
         columns = {name: _field(name, _reader(name)) for name in self.export_columns} or self._shown_columns(request)
         usual = self.export_columns or [_name(column) for column in self.get_list_display(request)]
         meta = type("Meta", (), {"model": self.model, "fields": list(columns), "chunk_size": 2_000})
-        return [type("Listed", (ListResource,), {**columns, "Meta": meta, "usual": usual})]
+        return [type("Listed", (ListResource,), {**columns, "Meta": meta, "usual": usual, "labels": self._export_labels()})]
+
+    def _export_labels(self) -> dict[str, str]:
+        return {name: str(self.export_labels.get(name) or label_for_field(name, self.model, self)) for name in self.export_columns}
 
     def _shown_columns(self, request: HttpRequest) -> dict[str, Field]:
         every = [*self.get_list_display(request), *super().get_list_display(request), *getattr(self, "further_columns", ())]
@@ -125,6 +138,14 @@ class ListExport(ExportMixin):
         except IncorrectLookupParameters:
             return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         return answer
+
+    def init_request_context_data(self, request: HttpRequest, form: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().init_request_context_data(request, form)
+        query = request.GET.urlencode()
+        list_url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist") + (f"?{query}" if query else "")
+        title = capfirst(_("Export: %(list)s") % {"list": self.opts.verbose_name_plural})
+        # Without `opts` the page is headed by its title, not by the list's name.
+        return {**context, "opts": None, "title": title, "list_url": list_url, "narrowed": bool(query)}
 
     def _do_file_export(self, file_format: Any, request: HttpRequest, queryset: Any, export_form: Any = None) -> HttpResponseBase:
         resource = self.choose_export_resource_class(export_form, request)()

@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 from django.contrib import admin
 from django.test import Client
+from django.urls import reverse
 
 from miners.inventory import plan_import
 from miners.inventory_file import read_table
@@ -118,6 +119,26 @@ def test_columns_the_list_does_not_show_are_offered_and_not_ticked(operator):
     assert chosen == {f"listed_{name}" for name in shown}
 
 
+def test_export_page_calls_columns_as_people_do_and_leads_back_to_the_list(operator):
+    page = operator.get(MINERS, {"rack": "R1"})
+    labels = {field.label for field in page.context["form"].visible_fields()}
+    text = page.content.decode()
+
+    assert {"Hash rate, GH/s", "Site code", "Miner ID", "Last seen"} <= labels
+    assert not [label for label in labels if "_" in label]
+    assert 'href="/admin/miners/miner/?rack=R1"' in text
+    assert "Export: miners" in text
+    assert "Submit" not in text
+
+
+def test_no_export_page_offers_a_raw_name(operator):
+    for page in (each for each in admin.site._registry.values() if hasattr(each, "export_action")):
+        form = operator.get(reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_export")).context["form"]
+        assert not [field.label for field in form.visible_fields() if "_" in field.label or field.label == field.label.lower()], (
+            page.opts.label
+        )
+
+
 def test_filter_that_means_nothing_leads_back_to_the_list(operator):
     assert operator.get(MINERS, {"nonsense__lookup": "1"}).url == "/admin/miners/miner/"
 
@@ -180,7 +201,7 @@ def test_operator_exports_the_list_as_filtered(live_web: WebServer, browser_page
     browser_page.click(".hi-list-files a:has-text('Export')")
     browser_page.uncheck("input[name=listed_ip_address]")
     with browser_page.expect_download() as download:
-        browser_page.click("button:has-text('Submit')")
+        browser_page.click("button:has-text('Export')")
 
     text = download.value.path().read_text("utf-8-sig")
     assert ("A-1" in text, "A-2" in text, "ip_address" in text) == (False, True, False)
