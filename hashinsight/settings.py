@@ -323,6 +323,7 @@ UNFOLD: dict[str, Any] = {
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale" / "unfold"]
+FORMAT_MODULE_PATH = "hashinsight.formats"
 TIME_ZONE = env.str("HASHINSIGHT_TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True

@@ -14,6 +14,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -82,21 +83,33 @@ def _network(text: str) -> ipaddress.IPv4Network:
     return network
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A machine that answered as a miner does."""
+    """A machine that answered as a miner does, and what it says it is; empty where it does not say."""
 
     address: Address
-    snapshot: Snapshot
+    model: str = ""
+    firmware: str = ""
+    serial_number: str = ""
+    mac_address: str = ""
+    worker: str = ""
+    """Of the pool in use."""
 
-    @property
-    def worker(self) -> str:
-        pool = self.snapshot.pool_in_use
-        return (pool.user or "") if pool else ""
+    @classmethod
+    def from_snapshot(cls, address: Address, snapshot: Snapshot) -> Found:
+        pool = snapshot.pool_in_use
+        return cls(
+            address=address,
+            model=snapshot.model or "",
+            firmware=snapshot.firmware_version or "",
+            serial_number=snapshot.serial_number or "",
+            mac_address=snapshot.mac_address or "",
+            worker=(pool.user or "") if pool else "",
+        )
 
     @property
     def identity(self) -> Identity:
-        return Identity().completed(serial_number=self.snapshot.serial_number, mac_address=self.snapshot.mac_address)
+        return Identity().completed(serial_number=self.serial_number, mac_address=self.mac_address)
 
 
 @dataclass(slots=True)
@@ -122,7 +135,7 @@ def scan(addresses: Sequence[Address], *, progress: Callable[[int], None] = lamb
     result = Scan()
     for outcome in search(addresses, policy=policy):
         if outcome.snapshot is not None:
-            result.found.append(Found(outcome.address, outcome.snapshot))
+            result.found.append(Found.from_snapshot(outcome.address, outcome.snapshot))
         elif outcome.error is not None:
             result.others[outcome.error.error_type] += 1
             if outcome.error.error_type == "auth":
@@ -162,12 +175,12 @@ def plan_discovery(site: Site, found: Sequence[Found]) -> DiscoveryPlan:
 
 
 @transaction.atomic
-def apply_discovery(plan: DiscoveryPlan) -> None:
-    """Store the plan: new miners are marked as discovered, moved ones get their new address."""
+def apply_discovery(plan: DiscoveryPlan, *, by: Any = None) -> None:
+    """Store the plan: new miners are marked as discovered, moved ones get their new address. `by` is the user who asked, if one did."""
     Miner.objects.bulk_create([finding.miner for finding in plan.new], ignore_conflicts=True, batch_size=1_000)
     changed = [*plan.displaced, *(finding.miner for finding in (*plan.moved, *plan.known))]
     Miner.objects.bulk_update(changed, ["ip_address", "port", "serial_number", "mac_address", "model"], batch_size=500)
-    note_changes([*plan.displaced, *(finding.miner for finding in plan.moved)], reason=gettext_noop("found by a scan"))
+    note_changes([*plan.displaced, *(finding.miner for finding in plan.moved)], by=by, reason=gettext_noop("found by a scan"))
 
 
 class _Planner:
@@ -225,9 +238,9 @@ class _Planner:
         self.recognised.add(miner.pk)
         before = str(Address(miner.ip_address, miner.port)) if miner.ip_address else "no address"
         miner.ip_address, miner.port = found.address.host, found.address.port
-        known = _identity(miner).completed(serial_number=found.snapshot.serial_number, mac_address=found.snapshot.mac_address)
+        known = _identity(miner).completed(serial_number=found.serial_number, mac_address=found.mac_address)
         miner.serial_number, miner.mac_address = known.serial_number, known.mac_address
-        miner.model = miner.model or self.matcher.match(found.snapshot.model or "")
+        miner.model = miner.model or self.matcher.match(found.model)
         if before == str(found.address):
             self.plan.known.append(Finding(found, miner))
         else:
@@ -244,7 +257,7 @@ class _Planner:
             miner_id=name,
             ip_address=found.address.host,
             port=found.address.port,
-            model=self.matcher.match(found.snapshot.model or ""),
+            model=self.matcher.match(found.model),
             serial_number=identity.serial_number,
             mac_address=identity.mac_address,
             discovered=True,

@@ -252,3 +252,38 @@ class InventoryImport(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+
+class NetworkSearch(models.Model):
+    """One search of address ranges that was asked for in the console, what it found, and whether the inventory was brought up to date."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("waiting")
+        RUNNING = "running", _("searching")
+        FOUND = "found", _("to be looked at")
+        STORED = "stored", _("taken into the inventory")
+        FAILED = "failed", _("failed")
+
+    site = models.ForeignKey(Site, verbose_name=_("site"), on_delete=models.CASCADE, related_name="searches")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.SET_NULL, null=True, related_name="+")
+    ranges = models.CharField(_("address ranges"), max_length=500)
+    port = models.PositiveIntegerField(_("port"))
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED)
+    to_ask = models.PositiveIntegerField(default=0)
+    asked = models.PositiveIntegerField(default=0)
+    answered = models.PositiveIntegerField(_("miners found"), default=0)
+    found = models.JSONField(default=list, help_text="What each machine says it is; miners.searches writes and reads them.")
+    denied = models.JSONField(default=list, help_text="Addresses that hang up at once, the first of them.")
+    message = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(_("asked for"), auto_now_add=True)
+    touched_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "network_searches"
+        ordering = ["-created_at"]
+        verbose_name = _("search for miners")
+        verbose_name_plural = _("searches for miners")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.ranges

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -38,7 +39,7 @@ class SiteAdmin(LargeList, RecordedAdmin):
     list_filter = ["collection", "is_active"]
     search_fields = ["code", "name"]
     filter_horizontal = ["users"]
-    actions = ["send_command"]
+    actions = ["send_command", "search_network"]
     empty_text = _("Add the first site: give it a code, and say whether this server polls its miners or a collector uploads.")
     fieldsets = [
         (None, {"fields": ["name", "code", "timezone", "is_active"]}),
@@ -72,6 +73,17 @@ class SiteAdmin(LargeList, RecordedAdmin):
 
     def has_command_permission(self, request: HttpRequest) -> bool:
         return bool(allowed_commands(request.user))
+
+    @admin.action(description=_("Search its network for miners…"), permissions=["search"])
+    def search_network(self, request: HttpRequest, queryset: QuerySet[Site]) -> HttpResponse | None:
+        """To the page that asks for the address ranges: each site has its own."""
+        if queryset.count() != 1:
+            self.message_user(request, _("Choose one site: each has its own address ranges."), messages.WARNING)
+            return None
+        return redirect("console:search_network", queryset.get().pk)
+
+    def has_search_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perms(("miners.add_miner", "miners.change_miner"))
 
     @admin.display(description=_("miners"), ordering="miner_count")
     def miner_count(self, site: Any) -> int:

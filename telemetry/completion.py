@@ -42,7 +42,8 @@ def complete(found: Reported) -> None:
     """Turn what readings report, by column, into what is stored.
 
     A miner that was not reached measured nothing, so an offline reading keeps only who it is and why it failed. Of an online one an
-    empty string and a power of 0 W beside a hash rate are unknown; boards, state, health and efficiency are derived when absent.
+    empty string and a power of 0 W beside a hash rate are unknown; temperatures, boards, state, health and efficiency are derived when
+    absent.
     """
     _tidy_texts(found)
     _silence_offline(found)
@@ -55,6 +56,8 @@ def complete(found: Reported) -> None:
     if 0.0 in found["efficiency"]:
         found["efficiency"] = [value or None for value in found["efficiency"]]
     _fill(found, "efficiency", _efficiency, found["power_consumption"], average)
+    _fill(found, "temperature_max", _hottest, found["temperature_chips"], found["boards"])
+    _fill(found, "temperature_avg", _mean_temperature, found["temperature_chips"], found["boards"])
     _fill(found, "boards_total", _count, found["boards"])
     _fill(found, "boards_healthy", _count_healthy, found["boards"])
     boards = found["boards_total"], found["boards_healthy"]
@@ -140,6 +143,20 @@ def _efficiency(power: float | None, rate: float | None) -> float | None:
 
 def _count(boards: Sequence[Board] | None) -> int | None:
     return len(boards) if boards else None
+
+
+def _hottest(chips: Sequence[float] | None, boards: Sequence[Board] | None) -> float | None:
+    return max([*(chips or ()), *_temperatures(boards)], default=None)
+
+
+def _mean_temperature(chips: Sequence[float] | None, boards: Sequence[Board] | None) -> float | None:
+    """Of the boards, as the parsers of `cgminer` have it; of the chips where boards have no sensor."""
+    measured = _temperatures(boards) or chips
+    return sum(measured) / len(measured) if measured else None
+
+
+def _temperatures(boards: Sequence[Board] | None) -> list[float]:
+    return [board.temp for board in boards or () if board.temp is not None]
 
 
 def _count_healthy(boards: Sequence[Board] | None) -> int | None:

@@ -271,6 +271,7 @@ def addresses() -> dict[str, str]:
         "readings": "/admin/telemetry/readings/",
         "key-new": "/admin/sites/collectorkey/add/",
         "import": "/admin/miners/miner/import/",
+        "search": f"/admin/sites/site/{site.pk}/overview/search/",
         "export": "/admin/miners/miner/export/",
         "changes": "/admin/changes/",
         "account": "/admin/account/",

@@ -6,7 +6,22 @@ from django.contrib import admin
 from django.urls import path
 
 from hashinsight import dashboard, search
-from hashinsight.pages import alert, changes, charts, floor, inventory, layout, lists, miner, own, probe, readings, site, timeline
+from hashinsight.pages import (
+    alert,
+    changes,
+    charts,
+    floor,
+    inventory,
+    layout,
+    lists,
+    miner,
+    own,
+    probe,
+    readings,
+    search_network,
+    site,
+    timeline,
+)
 
 app_name = "console"
 _staff = admin.site.admin_view
@@ -27,6 +42,9 @@ urlpatterns = [
     path("miners/miner/import/", _staff(inventory.choose), name="import_miners"),
     path("miners/miner/import/<int:pk>/", _staff(inventory.preview), name="import_preview"),
     path("miners/miner/import/<int:pk>/progress/", _staff(inventory.progress), name="import_progress"),
+    path("sites/site/<int:pk>/overview/search/", _staff(search_network.start), name="search_network"),
+    path("miners/search/<int:pk>/", _staff(search_network.found), name="search_found"),
+    path("miners/search/<int:pk>/progress/", _staff(search_network.progress), name="search_progress"),
     path("changes/", _staff(changes.changes), name="changes"),
     path("alerts/alert/<int:pk>/overview/", _staff(alert.overview), name="alert"),
     path("alerts/alert/<int:pk>/overview/live/", _staff(alert.live), name="alert_live"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib import admin
@@ -378,3 +379,11 @@ def test_page_that_deletes_somebody_shows_no_key_of_their_sessions(operator: Cli
     html = operator.get(reverse("admin:auth_user_delete", args=[somebody.pk])).content.decode()
     assert "Sessions: 1" in html
     assert Session.objects.get(user=somebody).session_key not in html
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_moments_of_forms_are_written_as_everywhere_else(operator: Client, language: str) -> None:
+    key = make_key(make_site())[0]
+    CollectorKey.objects.filter(pk=key.pk).update(created_at=datetime(2030, 1, 2, 15, 4, tzinfo=UTC))
+    operator.cookies["django_language"] = language
+    assert "2030-01-02 15:04" in operator.get(reverse("admin:sites_collectorkey_change", args=[key.pk])).content.decode()

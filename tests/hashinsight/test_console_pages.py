@@ -137,7 +137,7 @@ def test_links_under_the_head_of_a_site_lead_to_its_parts(operator: Client) -> N
 
 def test_empty_site_says_how_miners_come(operator: Client) -> None:
     polled, fed = make_site("polled"), make_site("fed", collection=Site.Collection.COLLECTOR)
-    assert "import_miners --site polled" in page(operator, "console:site", polled.pk)
+    assert reverse("console:search_network", args=[polled.pk]) in page(operator, "console:site", polled.pk)
     assert "Make a collector key" in page(operator, "console:site", fed.pk)
 
 

@@ -26,6 +26,7 @@ CALLS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_l
 IN_TEMPLATE = re.compile(r"""(?<![A-Za-z])(?:n?gettext|_)\(\s*u?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 DJANGO = Path(django.__file__).parent
 OWN, UNFOLD = ROOT / "locale", ROOT / "locale" / "unfold"
+CONTEXT_ENDS = "\x04"
 
 
 def strings_of(folder: Path) -> set[str]:
@@ -50,7 +51,8 @@ def translated(catalog: Path) -> set[str]:
     """The strings a compiled catalog has in Chinese; those that were left empty are not among them."""
     with (catalog / "zh_Hans" / "LC_MESSAGES" / "django.mo").open("rb") as compiled:
         entries = gettext.GNUTranslations(compiled)._catalog
-    return {key[0] if isinstance(key, tuple) else key for key, text in entries.items() if text}
+    keys = {key[0] if isinstance(key, tuple) else key for key, text in entries.items() if text}
+    return {key.rpartition(CONTEXT_ENDS)[2] for key in keys}
 
 
 def translated_by_django() -> set[str]:

@@ -26,7 +26,7 @@ def site() -> Site:
 
 def found(host: str, *, serial: str | None = None, mac: str | None = None, worker: str | None = None) -> Found:
     pools = (Pool(id=0, url="stratum+tcp://pool:3333", user=worker, active=True),) if worker else ()
-    return Found(Address(host), Snapshot(model="Antminer S19", serial_number=serial, mac_address=mac, pools=pools))
+    return Found.from_snapshot(Address(host), Snapshot(model="Antminer S19", serial_number=serial, mac_address=mac, pools=pools))
 
 
 def discovered(site: Site, *machines: Found):

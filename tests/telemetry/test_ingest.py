@@ -184,6 +184,21 @@ def test_boards_are_counted_when_the_collector_does_not():
     assert (live("told").boards_total, live("told").boards_healthy) == (4, 2)
 
 
+def test_temperatures_follow_from_chips_and_boards():
+    boards = [Board(id=0, hashrate=30.0, temp=60.0), Board(id=1, hashrate=30.0, temp=70.0), Board(id=2, hashrate=30.0)]
+    chips = [80.0, 90.0]
+    unknown = {"temperature_avg": None, "temperature_max": None}
+    store(
+        make_site(),
+        reading("both", boards=boards, temperature_chips=chips, **unknown),
+        reading("chips", temperature_chips=chips, **unknown),
+        reading("neither", **unknown),
+        reading("told", boards=boards, temperature_avg=50.0, temperature_max=51.0),
+    )
+    found = {name: (live(name).temperature_avg, live(name).temperature_max) for name in ("both", "chips", "neither", "told")}
+    assert found == {"both": (65.0, 90.0), "chips": (85.0, 90.0), "neither": (None, None), "told": (50.0, 51.0)}
+
+
 @pytest.mark.parametrize(
     ("fields", "state", "health"),
     [

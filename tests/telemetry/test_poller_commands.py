@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from cgminer.simulator import MinerSpec, SimulatedFleet, State
 from resilience.leases import acquire
+from sites.models import Site
 from telemetry.models import MinerTelemetryLive
 from tests.makers import make_miner, make_site
 from tests.ports import free_port
@@ -60,6 +61,12 @@ def test_round_that_is_under_way_is_not_doubled(polled_site, capsys: pytest.Capt
 def test_unknown_site_is_one_line_with_the_known_codes(polled_site):
     with pytest.raises(CommandError, match=r"no site 'X'\. Known sites: A, B\. Name one of them, or make it in the admin\.$"):
         call_command("poll_miners", "--site", "X")
+
+
+def test_site_of_a_collector_is_not_polled_and_that_is_said():
+    make_site("fed", collection=Site.Collection.COLLECTOR)
+    with pytest.raises(CommandError, match="'fed' is not polled by this server"):
+        call_command("poll_miners", "--site", "fed")
 
 
 def test_farm_without_a_polled_site_is_told_what_to_do(capsys: pytest.CaptureFixture[str]):

@@ -61,6 +61,5 @@ class Command(BaseCommand):
 
 
 def _row(word: str, finding: Finding) -> tuple[object, ...]:
-    snapshot = finding.found.snapshot
-    model = snapshot.model or (finding.miner.model.name if finding.miner.model else "")
-    return (word, finding.found.address, finding.miner.miner_id, model, snapshot.firmware_version, finding.before)
+    model = finding.found.model or (finding.miner.model.name if finding.miner.model else "")
+    return (word, finding.found.address, finding.miner.miner_id, model, finding.found.firmware, finding.before)

@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from miners.management.tables import table
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON, alone on standard output")
 
     def handle(self, *, site: str | None, json: bool, **options: Any) -> None:
-        sites = [site_by_code(site)] if site else list(Site.objects.polled())
+        sites = [_polled_site(site)] if site else list(Site.objects.polled())
         reports: list[PollReport] = []
         refused: list[dict[str, str]] = []
         for each in sites:
@@ -50,6 +50,16 @@ class Command(BaseCommand):
             self.stdout.write(each["reason"])
         if not reports and not refused:
             self.stdout.write("No site is polled by this server: set “readings come from” of a site in the admin.")
+
+
+def _polled_site(code: str) -> Site:
+    site = site_by_code(code)
+    if not Site.objects.polled().contains(site):
+        raise CommandError(
+            f"Site '{site.code}' is not polled by this server: it is switched off, or its readings come from a collector. "
+            "Both are set in the admin."
+        )
+    return site
 
 
 def _row(report: PollReport) -> tuple[object, ...]:
