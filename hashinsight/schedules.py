@@ -73,7 +73,14 @@ JOBS = (
     Job(name="hashinsight.delivery-log", func="alerts.tasks.prune_deliveries", daily_at=time(3, 40)),
 )
 
-ENQUEUED = frozenset({"miners.tasks.run_import", "telemetry.tasks.poll_site_task", "commands.tasks.execute_site_commands"})
+ENQUEUED = frozenset(
+    {
+        "miners.tasks.run_import",
+        "miners.tasks.run_search",
+        "telemetry.tasks.poll_site_task",
+        "commands.tasks.execute_site_commands",
+    }
+)
 """Tasks that code puts in the queue."""
 
 ALLOWED_CALLABLES = frozenset(job.func for job in JOBS) | ENQUEUED
