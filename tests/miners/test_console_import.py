@@ -62,6 +62,18 @@ def sheet(*lines: list) -> bytes:
     return file.getvalue()
 
 
+def test_preview_names_no_miner_of_a_site_that_the_user_does_not_see_and_shows_notes(operator, site):
+    make_miner(make_site("B"), "secret-1", mac_address="02:00:5E:10:00:1F", serial_number="SN1")
+
+    page = operator.get(
+        upload(operator, site, "miner_id,ip,mac,serial\nA-7,10.0.0.7,02005E10001F,\nA-8,10.0.0.8,,SN1\n").url
+    ).content.decode()
+
+    assert "02:00:5E:10:00:1F belongs to a miner of another site" in page
+    assert "SN1 belongs to a miner of another site" in page.partition('id="import-notes"')[2]
+    assert "secret-1" not in page
+
+
 def test_preview_says_what_is_new_changed_unchanged_and_wrong_and_stores_nothing(operator, site):
     page = operator.get(upload(operator, site, CSV).url).content.decode()
 
