@@ -14,9 +14,11 @@ import socket
 _FIRST, _EACH, _WORKERS = 12_000, 2_500, 8
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def _mine() -> range:
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = _FIRST + worker % _WORKERS * _EACH
+    first = _FIRST + WORKER % _WORKERS * _EACH
     return range(first, first + _EACH)
 
 

@@ -21,10 +21,12 @@ from cgminer.simulator import MinerSpec, SimulatedFleet, State, build_fleet
 from cgminer.simulator.catalogue import API3_MODELS
 from cgminer.snapshot import MiningState
 from tests.cgminer.strange_servers import Behaviour, StrangeServer, answers, answers_and_stays, answers_in_turn, drips, stays_silent
+from tests.ports import WORKER
 
 PORT = 4433
 MODEL = "Whatsminer M60"
-NETWORK = "127.0.59"
+NETWORK = f"127.59.{WORKER}"
+"""The port is the protocol's, so each process of the tests has its own addresses."""
 STRANGE = (f"{NETWORK}.200", 24_433)
 QUICK = RoundPolicy(
     quick_s=0.1,
